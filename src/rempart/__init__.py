@@ -1,0 +1,36 @@
+"""rempart: keep sexual abuse imagery of children from being generated, spread and trained on.
+
+Everything here is imported on first use, so that ``import rempart`` and ``rempart --help`` stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rempart.errors import Reason, RempartError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Reason": "rempart.errors",
+    "RempartError": "rempart.errors",
+}
+
+__all__ = [
+    "Reason",
+    "RempartError",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- PEP 562: the type is that of whatever is asked for
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

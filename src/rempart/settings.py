@@ -1,0 +1,137 @@
+"""Settings: parsed once, frozen, each with the place its value came from.
+
+Layers, later ones winning: defaults < user file < ``$REMPART_CONFIG`` < ``--config`` (one file only, the last named) <
+``REMPART__A__B`` in the environment. The working folder is never searched: it may be a seized one.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from rempart.errors import ConfigError
+
+ENV_PREFIX = "REMPART__"
+CONFIG_VARIABLE = "REMPART_CONFIG"
+
+MIB = 1 << 20
+
+Positive = Annotated[int, Meta(ge=1)]
+PositiveSeconds = Annotated[float, Meta(gt=0)]
+
+
+class MediaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far an untrusted file may go before it is given up as unscannable."""
+
+    workers: Annotated[int, Meta(ge=0)] = 0
+    """Decoding children; 0 means one for each core that this process may use."""
+    wall_seconds: PositiveSeconds = 20.0
+    """Time for one file."""
+    memory_bytes: Annotated[int, Meta(ge=256 * MIB)] = 3072 * MIB
+    """Address space of one child."""
+    max_pixels: Positive = 220_000_000
+    """Width times height of one frame; the largest phone sensors give 200 million."""
+    max_frames: Positive = 256
+    """Frames or pages read of one item."""
+    max_file_bytes: Positive = 512 * MIB
+    """Size up to which a file is decoded; of larger ones only digests are made."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set, with its default."""
+
+    data_dir: str = ""
+    """Folder of the database; empty means ``$XDG_DATA_HOME/rempart``."""
+    media: MediaSettings = MediaSettings()
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder as an absolute path; it need not exist yet."""
+        if self.data_dir:
+            return Path(self.data_dir).expanduser().absolute()
+        return xdg_folder("XDG_DATA_HOME", ".local/share") / "rempart"
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings, and for each dotted name the place its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load_settings(
+    config: Path | None = None, *, environ: Mapping[str, str] | None = None, user_file: Path | None = None
+) -> Loaded:
+    """Read the one configuration file and the environment into frozen settings.
+
+    Args:
+        config: the file given on the command line; it wins over ``$REMPART_CONFIG``, which wins over the user's file.
+        environ: the environment; the process's own by default.
+        user_file: where the user's file lies; ``$XDG_CONFIG_HOME/rempart/config.toml`` by default.
+
+    Raises:
+        ConfigError: a named file is missing or unreadable, is not TOML, or holds an unknown key or a wrong value.
+    """
+    environ = os.environ if environ is None else environ
+    path = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    if path is None:
+        default = user_file or xdg_folder("XDG_CONFIG_HOME", ".config") / "rempart" / "config.toml"
+        path = default if default.is_file() else None
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if path is not None:
+        tree = _read(path)
+        _check(tree, f"in {path}")
+        origins = dict.fromkeys(_leaves(tree), str(path))
+    for variable, text in sorted(environ.items()):
+        if variable.startswith(ENV_PREFIX):
+            keys = variable[len(ENV_PREFIX) :].lower().split("__")
+            _put(tree, keys, text, variable)
+            origins[".".join(keys)] = f"${variable}"
+            _check(tree, f"in ${variable}")
+    settings = _check(tree, "in the settings")
+    return Loaded(settings, {name: origins.get(name, "default") for name in _leaves(msgspec.to_builtins(Settings()))})
+
+
+def xdg_folder(variable: str, fallback: str) -> Path:
+    """A folder of the XDG base directory specification; relative values are ignored, as it demands."""
+    value = os.environ.get(variable, "")
+    return Path(value) if Path(value).is_absolute() else Path.home() / fallback
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration {path} is not valid TOML: {error}") from None
+
+
+def _check(tree: dict[str, Any], where: str) -> Settings:
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{error} {where}; `rempart config show` lists every setting") from None
+
+
+def _put(tree: dict[str, Any], keys: list[str], text: str, variable: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"${variable} names a part of a setting that has no parts")
+    tree[keys[-1]] = text
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
