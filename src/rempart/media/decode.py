@@ -1,0 +1,121 @@
+"""Open a picture's bytes and give its frames, one by one. Runs inside a decoding child, or in a benchmark.
+
+JPEG goes to libjpeg-turbo, in grey unless it is CMYK, everything else to Pillow; both end in the same plain arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rempart.errors import Reason
+from rempart.media import jpeg
+from rempart.media.normalise import Pixels, inks_to_plain, turn_upright
+from rempart.media.outcome import Refused
+from rempart.media.sniff import HEAD_BYTES, sniff, sniff_other
+from rempart.media.stills import HAS_HEIF, Frame, Stills
+from rempart.settings import MediaSettings
+
+_TAIL_BYTES = 4096
+
+
+class Picture:
+    """An opened picture. Iterating gives the pixels of each frame that can be read, upright and plain.
+
+    Attributes:
+        format: lower-case name of the format found in the content.
+        width: of the first frame, in pixels, as shown (after orientation).
+        height: the same.
+        frames: how many frames or pages the item says it has.
+        frames_read: how many have been given.
+        normalised: what was done to bring the frames to plain grey or RGB, each thing once.
+        partial: TRUNCATED or DAMAGED when only a part of a frame decodes.
+    """
+
+    def __init__(self, data: bytes, settings: MediaSettings) -> None:
+        """Read the header.
+
+        Raises:
+            Refused: it is no picture, or one beyond the limits.
+        """
+        if not data:
+            raise Refused(Reason.EMPTY)
+        self._data = data
+        self._settings = settings
+        self.frames = 1
+        self.frames_read = 0
+        self.normalised: list[str] = []
+        self.partial: Reason | None = None
+        format_ = sniff(data[:HEAD_BYTES])
+        if format_ == "heif" and not HAS_HEIF:
+            raise Refused(Reason.MISSING_EXTRA, format_)
+        if format_ is None and (other := sniff_other(data[:HEAD_BYTES])):
+            raise Refused(Reason.UNSUPPORTED_FORMAT, other)
+        self._jpeg = jpeg.read_header(data) if format_ == "jpeg" else None
+        self._stills: Stills | None = None
+        if self._jpeg is not None:
+            self.format, self.width, self.height = "jpeg", self._jpeg.width, self._jpeg.height
+            if self.width * self.height > settings.max_pixels:
+                raise Refused(Reason.TOO_MANY_PIXELS, "jpeg", (self.width, self.height))
+        if self._jpeg is None or self._jpeg.multi_picture:
+            self._open_stills(format_)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """Give the frames.
+
+        Raises:
+            Refused: nothing at all decodes.
+        """
+        first = self._fast() or self._still(0)
+        if first is None:
+            raise Refused(self.partial or Reason.CORRUPT, self.format, (self.width, self.height))
+        self.height, self.width = first.pixels.shape[:2]
+        yield self._taken(first)
+        for index in range(1, min(self.frames, self._settings.max_frames)):
+            frame = self._still(index)
+            if frame is None:
+                return
+            yield self._taken(frame)
+
+    def _taken(self, frame: Frame) -> Pixels:
+        self.frames_read += 1
+        self.partial = self.partial or frame.damage
+        self.normalised.extend(note for note in frame.notes if note not in self.normalised)
+        return frame.pixels
+
+    def _fast(self) -> Frame | None:
+        """The first frame of a JPEG; None for other formats and rare kinds of JPEG, which Pillow is asked for."""
+        header = self._jpeg
+        if header is None:
+            return None
+        try:
+            pixels, damage, end_missing = jpeg.decode(self._data, header)
+        except ValueError:
+            return None
+        inks = header.components == jpeg.CMYK_COMPONENTS
+        plain, notes = inks_to_plain(pixels) if inks else (pixels[:, :, 0], [])
+        if header.orientation != 1:
+            notes.append(f"exif_orientation_{header.orientation}")
+        if end_missing:
+            notes.append("end_marker_missing")
+        return Frame(turn_upright(plain, header.orientation), notes, damage)
+
+    def _still(self, index: int) -> Frame | None:
+        stills = self._stills or self._open_stills("jpeg")
+        frame = stills.frame(index)
+        last = index == self.frames - 1
+        if last and frame is not None and not (self.partial or frame.damage) and self._lacks_end_marker():
+            frame.notes.append("end_marker_missing")
+        return frame
+
+    def _lacks_end_marker(self) -> bool:
+        """Whether a PNG or GIF, decoded whole, is without what such a file ends with."""
+        tail = self._data[-_TAIL_BYTES:]
+        return (self.format == "png" and b"IEND" not in tail) or (
+            self.format == "gif" and not tail.rstrip(b"\0").endswith(b";")
+        )
+
+    def _open_stills(self, format_: str | None) -> Stills:
+        self._stills = stills = Stills(self._data, format_, self._settings.max_pixels)
+        self.format, (self.width, self.height) = stills.format, stills.size
+        self.frames, self.partial = stills.count, stills.damage
+        return stills

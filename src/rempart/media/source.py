@@ -1,0 +1,62 @@
+"""What is screened, opened with care: a path or bytes become one open descriptor of a regular file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from rempart.errors import Reason
+from rempart.media.outcome import Unscannable
+
+Source: TypeAlias = str | bytes | bytearray | memoryview | os.PathLike[str] | os.PathLike[bytes]
+"""Bytes-like objects are content; strings and path objects are paths."""
+
+
+@contextlib.contextmanager
+def opened(source: Source) -> Iterator[int | Unscannable]:
+    """An open descriptor for the content, closed afterwards; or the reason why there is none.
+
+    A pipe or device is never read: opening one could wait for ever, or do something.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        descriptor = _in_memory(source)
+    else:
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would hang.
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            yield Unscannable(reason=_reason(error))
+            return
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        yield descriptor if regular else Unscannable(reason=Reason.NOT_A_FILE)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError | ValueError) -> Reason:
+    if isinstance(error, ValueError):  # a path with a NUL character: no file can be called so
+        return Reason.MISSING
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        return Reason.MISSING
+    if error.errno in (errno.ENXIO, errno.ENODEV, errno.EISDIR):
+        return Reason.NOT_A_FILE
+    return Reason.UNREADABLE
+
+
+def _in_memory(content: bytes | bytearray | memoryview) -> int:
+    """A file that has no name, in memory where the system can."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("rempart", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    view = memoryview(content).cast("B")
+    while view:
+        view = view[os.write(descriptor, view) :]
+    return descriptor

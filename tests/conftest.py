@@ -1,0 +1,91 @@
+"""What many tests share: the outside data, drawn pictures, and how far two hashes are apart."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFile
+
+Draw = Callable[..., Image.Image]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of outside pictures and reference values."""
+    folder = os.environ.get("REMPART_TEST_DATA", "")
+    if not folder:
+        pytest.skip("REMPART_TEST_DATA is not set: it names the folder of outside test data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def lighthouse() -> Draw:
+    """A function that draws a lighthouse: ``lighthouse((width, height), seed)``, another picture for each seed."""
+    return _lighthouse
+
+
+@pytest.fixture(scope="session")
+def saved() -> Callable[..., bytes]:
+    """A function that gives a picture's file content: ``saved(image, format, **options of Pillow)``."""
+    return _saved
+
+
+@pytest.fixture(scope="session")
+def distance() -> Callable[[bytes, bytes], int]:
+    """A function that counts the bits in which two hashes differ."""
+    return lambda one, other: (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def _saved(image: Image.Image, form: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _lighthouse(size: tuple[int, int] = (320, 240), seed: int = 0) -> Image.Image:
+    """A lighthouse on rocks by the sea, under clouds and stars, all placed by ``seed``; PDQ quality 100."""
+    width, height = size
+    random = np.random.default_rng(seed)
+    image = Image.new("RGB", size)
+    draw = ImageDraw.Draw(image)
+    horizon = int(height * random.uniform(0.55, 0.7))
+    night, dusk = random.integers(0, 120, 3), random.integers(120, 250, 3)
+    for row in range(height):
+        share = row / height
+        draw.line((0, row, width, row), tuple(int(a + (b - a) * share) for a, b in zip(night, dusk, strict=True)))
+    for _ in range(40):  # clouds and stars
+        x, y = random.uniform(0, width), random.uniform(0, horizon)
+        wide, high = random.uniform(0.01, 0.15) * width, random.uniform(0.01, 0.06) * height
+        draw.ellipse((x - wide, y - high, x + wide, y + high), tuple(map(int, random.integers(0, 256, 3))))
+    for _ in range(60):  # waves
+        x, y = random.uniform(-0.1, 1) * width, random.uniform(horizon, height)
+        long, high = random.uniform(0.02, 0.3) * width, random.uniform(0.005, 0.04) * height
+        draw.rectangle((x, y, x + long, y + high), tuple(map(int, random.integers(0, 256, 3))))
+    left, right = sorted(random.uniform(0.15, 0.85, 2) * width)
+    middle, half = (left + right) / 2, width * random.uniform(0.05, 0.09)
+    top, foot = height * random.uniform(0.12, 0.25), height * random.uniform(0.75, 0.9)
+    bands = int(random.integers(5, 9))
+    edges = np.linspace(top, foot, bands + 1)
+    for band, (upper, lower) in enumerate(pairwise(edges)):
+        draw.rectangle((middle - half, upper, middle + half, lower), (200, 20, 30) if band % 2 else (250, 250, 245))
+    draw.rectangle((middle - half * 1.3, top - height * 0.05, middle + half * 1.3, top), (20, 20, 30))
+    draw.ellipse((middle - half / 2, top - height * 0.1, middle + half / 2, top), (255, 240, 120))
+    for _ in range(12):  # rocks
+        x = middle + random.normal() * width * 0.15
+        wide, high = random.uniform(0.02, 0.1) * width, random.uniform(0.02, 0.1) * height
+        draw.ellipse((x - wide, foot - high, x + wide, foot + high), (int(random.integers(20, 110)),) * 3)
+    return image
+
+
+@pytest.fixture(autouse=True)
+def _pillow_as_it_was() -> Iterator[None]:
+    """Decoding sets Pillow's global switches, which in a child nobody else sees; here they are put back."""
+    lenient, limit = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+    yield
+    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = lenient, limit
