@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rempart.errors import Reason, RempartError
+    from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, pdq
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Hashed": "rempart.hashing",
+    "Pdq": "rempart.hashing",
     "Reason": "rempart.errors",
     "RempartError": "rempart.errors",
+    "Unscannable": "rempart.hashing",
+    "hash_image": "rempart.hashing",
+    "pdq": "rempart.hashing",
 }
 
 __all__ = [
+    "Hashed",
+    "Pdq",
     "Reason",
     "RempartError",
+    "Unscannable",
+    "hash_image",
+    "pdq",
 ]
 
 

@@ -16,6 +16,7 @@ from rempart.settings import CONFIG_VARIABLE, Settings, load_settings
 
 # name -> (module, one line of help). The module is imported only when its command runs, so that `--help` is quick.
 COMMANDS = {
+    "hash": ("hash", "Hash pictures: PDQ, quality, MD5, SHA-1, SHA-256."),
     "config": ("config", "Show every setting and where it came from."),
 }
 
