@@ -11,25 +11,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rempart.errors import Reason, RempartError
     from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, pdq
+    from rempart.matching import Bank, HashIndex, Hit, Match, Matcher, Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Bank": "rempart.matching",
+    "HashIndex": "rempart.matching",
     "Hashed": "rempart.hashing",
+    "Hit": "rempart.matching",
+    "Match": "rempart.matching",
+    "Matcher": "rempart.matching",
     "Pdq": "rempart.hashing",
     "Reason": "rempart.errors",
     "RempartError": "rempart.errors",
     "Unscannable": "rempart.hashing",
+    "Verdict": "rempart.matching",
     "hash_image": "rempart.hashing",
     "pdq": "rempart.hashing",
 }
 
 __all__ = [
+    "Bank",
+    "HashIndex",
     "Hashed",
+    "Hit",
+    "Match",
+    "Matcher",
     "Pdq",
     "Reason",
     "RempartError",
     "Unscannable",
+    "Verdict",
     "hash_image",
     "pdq",
 ]
