@@ -1,0 +1,3 @@
+"""One file for each step, in order."""
+
+from __future__ import annotations
