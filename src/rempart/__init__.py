@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rempart.errors import Reason, RempartError
     from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, pdq
     from rempart.matching import Bank, HashIndex, Hit, Match, Matcher, Verdict
+    from rempart.prompts import PromptScreener, PromptVerdict
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,8 @@ _HOMES = {
     "Match": "rempart.matching",
     "Matcher": "rempart.matching",
     "Pdq": "rempart.hashing",
+    "PromptScreener": "rempart.prompts",
+    "PromptVerdict": "rempart.prompts",
     "Reason": "rempart.errors",
     "RempartError": "rempart.errors",
     "Unscannable": "rempart.hashing",
@@ -39,6 +42,8 @@ __all__ = [
     "Match",
     "Matcher",
     "Pdq",
+    "PromptScreener",
+    "PromptVerdict",
     "Reason",
     "RempartError",
     "Unscannable",

@@ -19,6 +19,7 @@ COMMANDS = {
     "hash": ("hash", "Hash pictures: PDQ, quality, MD5, SHA-1, SHA-256."),
     "match": ("match", "Compare pictures with the banks."),
     "bank": ("bank", "Make, fill and look into banks of hashes."),
+    "prompt": ("prompt", "Screen prompts of image generators."),
     "config": ("config", "Show every setting and where it came from."),
 }
 
