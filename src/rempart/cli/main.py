@@ -16,6 +16,8 @@ from rempart.settings import CONFIG_VARIABLE, Settings, load_settings
 
 # name -> (module, one line of help). The module is imported only when its command runs, so that `--help` is quick.
 COMMANDS = {
+    "demo": ("demo", "See it work, in a minute, on drawn pictures."),
+    "doctor": ("doctor", "Say whether this installation works."),
     "hash": ("hash", "Hash pictures: PDQ, quality, MD5, SHA-1, SHA-256."),
     "match": ("match", "Compare pictures with the banks."),
     "bank": ("bank", "Make, fill and look into banks of hashes."),
