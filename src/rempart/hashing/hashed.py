@@ -11,7 +11,7 @@ from rempart.errors import Reason
 from rempart.hashing.pdq import HASH_BYTES
 from rempart.media.outcome import Hex, ShortText, Size
 
-FULL, TRIMMED = "full", "trimmed"
+FULL, TRIMMED, ENLARGED = "full", "trimmed", "-enlarged"
 
 HashBytes: TypeAlias = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Quality: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
@@ -23,7 +23,7 @@ class PictureHash(msgspec.Struct, frozen=True):
     Attributes:
         hash: 32 bytes, in the order of the text form.
         quality: 0..100.
-        variant: ``full`` or ``trimmed``, and how it was turned if it was, as in ``full+rotate90``.
+        variant: ``full`` or ``trimmed``, then ``-enlarged`` if it was, then how it was turned, as in ``full+rotate90``.
         frame: number of the frame, from 0.
     """
 
@@ -41,6 +41,7 @@ class Hashed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         frames: how many frames or pages the item has; ``frames_read`` how many of them were hashed.
         normalised: what was done to bring it to plain pixels (docs/formats.md lists the notes).
         partial: TRUNCATED or DAMAGED when only a part of the picture decodes.
+        unread: TOO_MANY_FRAMES or FRAMES_UNREAD when not all frames were hashed.
         hashes: the full frame first; equal hashes of later frames are left out.
     """
 
@@ -51,6 +52,7 @@ class Hashed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     frames_read: Size
     normalised: tuple[ShortText, ...]
     partial: Reason | None
+    unread: Reason | None = None
     hashes: Annotated[tuple[PictureHash, ...], Meta(min_length=1)]
     md5: Hex
     sha1: Hex
@@ -64,9 +66,9 @@ class Hashed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     @property
     def reason(self) -> Reason | None:
         """Why not everything could be read, None when it could."""
-        if self.partial is not None or self.frames_read == self.frames:
-            return self.partial
-        return Reason.FRAMES_UNREAD
+        if self.partial is None and self.frames_read < self.frames:
+            return self.unread or Reason.FRAMES_UNREAD
+        return self.partial
 
     @property
     def pdq(self) -> str:

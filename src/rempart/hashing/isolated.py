@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from rempart.errors import Reason
 from rempart.hashing.digests import Digests, digest, digest_file
-from rempart.hashing.hashed import FULL, TRIMMED, Hashed, PictureHash
-from rempart.hashing.pdq import coefficients, downsample, quality, to_hash, turned
+from rempart.hashing.enlarged import enlarged_samples, is_small
+from rempart.hashing.hashed import ENLARGED, FULL, TRIMMED, Hashed, PictureHash
+from rempart.hashing.pdq import FloatArray, coefficients, downsample, quality, to_hash, turned
 from rempart.hashing.trim import content_box
 from rempart.media import Source, Unscannable, shared_pool
 from rempart.media.child import read_content, work
@@ -25,7 +26,7 @@ from rempart.settings import MediaSettings
 
 S = TypeVar("S", bound=Source)
 
-_ANSWER_BYTES_PER_FRAME = 1 << 11
+_ANSWER_BYTES_PER_FRAME = 1 << 12
 _ANSWER_BYTES = 1 << 12
 
 # What a file may do to its child; its digests are then made by another one, which does not decode.
@@ -102,13 +103,14 @@ def hash_content(content: bytes, settings: MediaSettings, options: HashOptions) 
         frames_read=picture.frames_read,
         normalised=tuple(picture.normalised),
         partial=picture.partial,
+        unread=picture.unread,
         hashes=tuple(hashes.values()),
         **digest(content)._asdict(),
     )
 
 
 def frame_hashes(pixels: npt.NDArray[np.uint8], number: int, *, with_turned: bool) -> Iterator[PictureHash]:
-    """The hashes of one frame: full, trimmed if it has borders, and each of these turned if asked for."""
+    """The hashes of a frame: full, trimmed if it has borders, both enlarged if small, each turned if asked for."""
     frames = {FULL: pixels}
     box = content_box(pixels)
     if box is not None:
@@ -116,11 +118,18 @@ def frame_hashes(pixels: npt.NDArray[np.uint8], number: int, *, with_turned: boo
         frames[TRIMMED] = pixels[top:bottom, left:right]
     for variant, frame in frames.items():
         samples = downsample(frame)
-        corner, detail = coefficients(samples), quality(samples)
-        yield PictureHash(to_hash(corner), detail, variant, number)
-        if with_turned:
-            for turn, value in turned(corner).items():
-                yield PictureHash(value, detail, f"{variant}+{turn}", number)
+        detail = quality(samples)
+        yield from _forms(samples, detail, variant, number, with_turned=with_turned)
+        if is_small(frame):
+            yield from _forms(enlarged_samples(frame), detail, variant + ENLARGED, number, with_turned=with_turned)
+
+
+def _forms(samples: FloatArray, detail: int, variant: str, number: int, *, with_turned: bool) -> Iterator[PictureHash]:
+    corner = coefficients(samples)
+    yield PictureHash(to_hash(corner), detail, variant, number)
+    if with_turned:
+        for turn, value in turned(corner).items():
+            yield PictureHash(value, detail, f"{variant}+{turn}", number)
 
 
 @work("hash", HashOptions)

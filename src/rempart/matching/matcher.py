@@ -19,6 +19,7 @@ import msgspec
 from rempart.clock import Clock, utc_now
 from rempart.errors import NothingToCompareError, Reason
 from rempart.hashing import DIGEST_KINDS, Hashed, PictureHash, Unscannable
+from rempart.hashing.hashed import ENLARGED
 from rempart.matching import specimen
 from rempart.matching.bank import Bank, Kind
 from rempart.matching.verdict import Match, Outcome, Verdict
@@ -148,7 +149,7 @@ def _comparable(one: PictureHash, bank: Bank) -> bool:
 
 
 def _crop(variant: str) -> str:
-    return variant.partition("+")[0]
+    return variant.partition("+")[0].removesuffix(ENLARGED)
 
 
 def _cancel(matches: list[Match]) -> list[Match]:

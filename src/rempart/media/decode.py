@@ -76,6 +76,13 @@ class Picture:
                 return
             yield self._taken(frame)
 
+    @property
+    def unread(self) -> Reason | None:
+        """Why not all frames were given, None when they were."""
+        if self.frames_read == self.frames:
+            return None
+        return Reason.TOO_MANY_FRAMES if self.frames_read == self._settings.max_frames else Reason.FRAMES_UNREAD
+
     def _taken(self, frame: Frame) -> Pixels:
         self.frames_read += 1
         self.partial = self.partial or frame.damage
