@@ -11,13 +11,12 @@ hash costs as much as the plain one.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from rempart.hashing.pdq import SMALLEST_SIDE, FloatArray, luma, sampling
+from rempart.hashing.pdq import SMALLEST_SIDE, FloatArray, downsample, sampling
 
 ENLARGED_TO: Final = 512
 """Pixels on a side up to which a picture counts as small; from there on PDQ's sampling is fine enough."""
@@ -31,12 +30,9 @@ def is_small(image: npt.NDArray[np.uint8]) -> bool:
 
 def enlarged_samples(image: npt.NDArray[np.uint8]) -> FloatArray:
     """The 64 x 64 samples of a picture of shape (height, width[, 3]) whose short sides are enlarged to 512 pixels."""
-    height, width = image.shape[:2]
-    samples = _smooth(height) @ luma(image) @ _smooth(width).T
-    return samples.astype(np.float32, copy=False)
+    return downsample(image, _smooth)
 
 
-@lru_cache(maxsize=128)
 def _smooth(length: int) -> FloatArray:
     """The sampling of a side of this length after it is enlarged: shape (64, length)."""
     if length >= ENLARGED_TO:

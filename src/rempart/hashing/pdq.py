@@ -14,6 +14,7 @@ the samples in groups skips the zeros and makes large pictures several times che
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -29,6 +30,7 @@ SMALLEST_SIDE: Final = 5
 """Below this many pixels on a side the hash is all zeros and the quality 0, as in the reference."""
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+Weights: TypeAlias = Callable[[int], FloatArray]
 
 _GREY, _RGB = 2, 3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -82,17 +84,25 @@ def pdq(image: npt.NDArray[np.uint8] | FloatArray) -> Pdq:
     return Pdq(to_hash(coefficients(samples)), quality(samples))
 
 
-def downsample(image: npt.NDArray[np.uint8] | FloatArray) -> FloatArray:
-    """The 64 x 64 samples of a picture of shape (height, width) or (height, width, 3)."""
+def downsample(image: npt.NDArray[np.uint8] | FloatArray, weights: Weights | None = None) -> FloatArray:
+    """The 64 x 64 samples of a picture of shape (height, width) or (height, width, 3).
+
+    Args:
+        image: values 0..255.
+        weights: how a side is sampled, when it is not as the reference does it: from a length to a banded matrix of
+            shape (64, length). It is seldom asked twice for one length.
+    """
+    weights = weights or sampling
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         return np.zeros((SAMPLES, SAMPLES), np.float32)
+    bands = _kept_bands if max(height, width) <= _LONGEST_KEPT else _bands
     rows = np.empty((SAMPLES, width), np.float32)
-    for first, last, start, stop, weights in _bands(height, _row_group(height)):
-        np.matmul(weights, luma(image[start:stop]), out=rows[first:last])
+    for first, last, start, stop, part in bands(weights, height, _row_group(height)):
+        np.matmul(part, luma(image[start:stop]), out=rows[first:last])
     samples = np.empty((SAMPLES, SAMPLES), np.float32)
-    for first, last, start, stop, weights in _bands(width, _COLUMN_GROUP):
-        np.matmul(rows[:, start:stop], weights.T, out=samples[:, first:last])
+    for first, last, start, stop, part in bands(weights, width, _COLUMN_GROUP):
+        np.matmul(rows[:, start:stop], part.T, out=samples[:, first:last])
     return samples
 
 
@@ -166,20 +176,25 @@ def sampling(length: int) -> FloatArray:
 
 def _row_group(height: int) -> int:
     """How many samples to a group of rows: about as many inputs as there are samples, in a power of two."""
-    return min(max(2, 1 << (SAMPLES * SAMPLES // height).bit_length() - 1), SAMPLES)
+    return min(1 << max(1, (SAMPLES * SAMPLES // height).bit_length() - 1), SAMPLES)
 
 
-@lru_cache(maxsize=128)
-def _bands(length: int, group: int) -> list[tuple[int, int, int, int, FloatArray]]:
+def _bands(weights: Weights, length: int, group: int) -> list[tuple[int, int, int, int, FloatArray]]:
     """P(length) in groups of samples: first and last sample, first and last input, and their weights."""
-    weights = sampling(length)
+    matrix = weights(length)
     bands = []
     for first in range(0, SAMPLES, group):
-        part = weights[first : first + group]
+        part = matrix[first : first + group]
         used = np.flatnonzero(part.any(axis=0))
         start, stop = int(used[0]), int(used[-1]) + 1
         bands.append((first, first + group, start, stop, np.ascontiguousarray(part[:, start:stop])))
     return bands
+
+
+# Pictures of many sizes come in any order: to keep the bands of each makes those of 300 pixels a third cheaper. What is
+# kept of the longest sides has 300 kB each, which a stream of odd sizes must not pile up without end.
+_kept_bands = lru_cache(maxsize=1024)(_bands)
+_LONGEST_KEPT = 4096
 
 
 @cache

@@ -10,7 +10,6 @@ if the original has a plain margin of its own.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -63,18 +62,21 @@ def content_box(image: npt.NDArray[np.uint8]) -> Box | None:
 
 def _border(image: npt.NDArray[np.uint8]) -> int:
     """How many lines from the first on have its colour."""
-    lines, length = image.shape[:2]
-    colour = np.partition(luma(image[:1]), length // 2)[0, length // 2]
-    # One line first: most pictures have no border, and end here.
-    for start, stop in pairwise((0, *range(1, lines, _BLOCK), lines)):
+    lines = len(image)
+    middle = image.shape[1] // 2
+    colour = np.partition(luma(image[:1]), middle)[0, middle]
+    start, stop = 0, 1  # one line first: most pictures have no border, and end here
+    while start < lines:
         uniform = _uniform(luma(image[start:stop]), colour)
         if not uniform.all():
             return start + int(np.argmin(uniform))
-    return int(lines)
+        start, stop = stop, stop + _BLOCK
+    return lines
 
 
 def _uniform(lines: FloatArray, colour: np.float32) -> npt.NDArray[np.bool_]:
     """Which lines have this colour, as nearly as a border does after JPEG."""
     difference = np.abs(lines - colour)
-    near: npt.NDArray[np.bool_] = difference.mean(axis=1) <= MEAN_DIFFERENCE
-    return near & (np.count_nonzero(difference > FAR, axis=1) <= FAR_SHARE * lines.shape[1])
+    far = np.count_nonzero(difference > FAR, axis=1)
+    uniform: npt.NDArray[np.bool_] = (difference.mean(axis=1) <= MEAN_DIFFERENCE) & (far <= FAR_SHARE * lines.shape[1])
+    return uniform

@@ -74,7 +74,7 @@ def decode(data: bytes, header: Header) -> tuple[Pixels, Reason | None, bool]:
     """
     if not header.scan_offset:
         raise Refused(Reason.TRUNCATED, "jpeg")
-    truncated = data.find(_END, header.scan_offset) < 0
+    truncated = data.rfind(_END, header.scan_offset) < 0
     end_missing = truncated and _all_scans_present(data, header)
     if end_missing:
         data += _END
