@@ -12,7 +12,8 @@ The exception tree::
     │   └── NothingToCompareError   no blocking bank holds anything, so nothing was compared
     └── UnavailableError            something this needs is not there now
         ├── StoreError              the database cannot be opened, read or written
-        └── DecoderError            decoding children cannot be started
+        ├── DecoderError            decoding children cannot be started
+        └── RemoteError             a remote host may not be asked, or does not answer as it should
 
 A failure of the *item* (a broken picture, a prompt that is too long) is never an exception: it is a value that
 carries a :class:`Reason`, so that one bad file cannot stop the batch it came in.
@@ -105,6 +106,10 @@ class DecoderError(UnavailableError):
     """The decoding children cannot be started; `rempart doctor` says why."""
 
 
+class RemoteError(UnavailableError):
+    """A remote host cannot be asked, or does not answer as it should; look whether it runs and is configured."""
+
+
 class Reason(StrEnum):
     """Why a verdict is what it is: the closed list that every place uses, each with what it means."""
 
@@ -147,4 +152,6 @@ class Reason(StrEnum):
     # Prompts.
     CONCEPTS_JOINED = "concepts_joined", "The prompt joins concepts that a rule forbids together."
     TOO_LONG = "too_long", "The prompt is longer than the limit and was not screened."
+    SCORER = "scorer", "A scorer that the configuration names rates the prompt at or above its threshold."
+    SCORER_UNAVAILABLE = "scorer_unavailable", "A scorer that the configuration names gave no rating that can be used."
     ERROR = "error", "Screening failed; a prompt that was not screened is never allowed."

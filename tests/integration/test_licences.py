@@ -6,7 +6,7 @@ from importlib.metadata import Distribution, distribution, requires
 from packaging.requirements import Requirement
 
 # Extras that reach a user; `test` and `bench` stay with us.
-SHIPPED_EXTRAS = ("heif",)
+SHIPPED_EXTRAS = ("heif", "scorer")
 
 PERMISSIVE = re.compile(
     r"apache|\bmit\b|\bbsd\b|hpnd|\bpsf\b|python software foundation|mozilla|\bmpl\b|\bisc\b|unlicense|zlib|cc0",
