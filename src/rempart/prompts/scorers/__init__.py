@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rempart.prompts.ratings import Scorer, ScoreResult, ScorerUnavailable, Scores
 from rempart.prompts.scorers.merge import Merged, merge
 from rempart.prompts.scorers.panel import Panel, open_scorer
-from rempart.prompts.scorers.result import Scorer, ScoreResult, ScorerUnavailable, Scores
-from rempart.prompts.scorers.settings import ScorerSettings
+from rempart.settings import ScorerSettings
 
 __all__ = [
     "Merged",

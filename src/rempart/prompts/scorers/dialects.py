@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from rempart.prompts.scorers.result import VIOLATION
+from rempart.prompts.ratings import VIOLATION
 
 
 class _Alternative(msgspec.Struct):

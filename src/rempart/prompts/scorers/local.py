@@ -11,9 +11,9 @@ import time
 import numpy as np
 
 from rempart.errors import ConfigError
+from rempart.prompts.ratings import MAX_CHARACTERS, MINOR, ScoreResult, ScorerUnavailable, Scores
 from rempart.prompts.scorers import minilm
-from rempart.prompts.scorers.result import MAX_CHARACTERS, MINOR, ScoreResult, ScorerUnavailable, Scores
-from rempart.prompts.scorers.settings import ScorerSettings
+from rempart.settings import ScorerSettings
 
 _UNDER_AGE = (
     *("a child", "a photo of a child", "a group of children", "a school pupil", "a boy in primary school"),
@@ -59,7 +59,7 @@ class LocalScorer:
         self.digest = minilm.WEIGHTS_SHA256
 
     def score(self, text: str) -> ScoreResult:
-        """Rate one text: the highest of its windows; see :class:`~rempart.prompts.scorers.result.Scorer`."""
+        """Rate one text: the highest of its windows; see :class:`~rempart.prompts.ratings.Scorer`."""
         start = time.monotonic()
         try:
             if len(text) > MAX_CHARACTERS:

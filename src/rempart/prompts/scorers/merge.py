@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from rempart.errors import Reason
-from rempart.prompts.scorers.result import MINOR, VIOLATION, ScoreResult, ScorerUnavailable, Scores
-from rempart.prompts.scorers.settings import ScorerSettings
+from rempart.prompts.ratings import MINOR, VIOLATION, ScoreResult, ScorerUnavailable, Scores
 from rempart.prompts.verdict import Answer
+from rempart.settings import ScorerSettings
 
 SECOND_SIGNAL = "sexual.explicit"
 """The concept that the packs must have found in the prompt before a weak rating of the other concept counts."""

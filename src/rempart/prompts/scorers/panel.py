@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from importlib import import_module
 
+from rempart.prompts.ratings import Scorer
 from rempart.prompts.scorers.merge import SECOND_SIGNAL, Merged, merge
-from rempart.prompts.scorers.result import Scorer
-from rempart.prompts.scorers.settings import ScorerSettings
 from rempart.prompts.verdict import Answer
+from rempart.settings import ScorerSettings
 
 # Imported when configured: the one needs numpy, the other a network client, and most installations neither.
 _LOCAL = ("rempart.prompts.scorers.local", "LocalScorer")

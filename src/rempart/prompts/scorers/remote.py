@@ -12,9 +12,9 @@ import msgspec
 
 from rempart.errors import ConfigError, RemoteError
 from rempart.net import AllowedHost, Client
+from rempart.prompts.ratings import MAX_CHARACTERS, ScoreResult, ScorerUnavailable, Scores
 from rempart.prompts.scorers.dialects import DIALECTS, Completion
-from rempart.prompts.scorers.result import MAX_CHARACTERS, ScoreResult, ScorerUnavailable, Scores
-from rempart.prompts.scorers.settings import ScorerSettings
+from rempart.settings import ScorerSettings
 
 _MAX_ANSWER_BYTES = 256 * 1024
 _MAX_FILE_BYTES = 64 * 1024
@@ -54,7 +54,7 @@ class RemoteScorer:
         self.digest = hashlib.sha256(msgspec.json.encode(self._body(""), order="sorted")).hexdigest()
 
     def score(self, text: str) -> ScoreResult:
-        """Ask about one text; see :class:`~rempart.prompts.scorers.result.Scorer`."""
+        """Ask about one text; see :class:`~rempart.prompts.ratings.Scorer`."""
         start = time.monotonic()
         try:
             if len(text) > MAX_CHARACTERS:
