@@ -70,11 +70,22 @@ class ScorerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What it does when there is no rating; it is recorded in either case."""
 
 
+class PrivatePacks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an operator's own packs are."""
+
+    files: tuple[str, ...]
+    """Paths of sealed or hashed packs; each says itself which it is."""
+    key_file: str
+    """Path of the file that holds their key."""
+
+
 class PromptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How prompts are screened."""
 
     packs: str = "all"
     """Name of a shipped set of packs, or path of a folder of packs."""
+    private: PrivatePacks | None = None
+    """The operator's own packs, beside those of ``packs``."""
     overlays: tuple[str, ...] = ()
     """Rule files of the operator."""
     too_long: Literal["refuse", "review"] = "refuse"

@@ -1,31 +1,34 @@
-"""Packs are read strictly, and words are looked up whole."""
+"""Words are looked up whole, in all languages at once."""
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rempart.errors import ExitCode, PackError
-from rempart.prompts import Lexicon, load_lexicon, read_pack, shipped_sets
+from rempart.prompts import Lexicon, load_lexicon
 from rempart.prompts.fold import fold
-from rempart.prompts.lexicon import SHIPPED
+from rempart.prompts.lexicon import FOREIGN_STRENGTH
 from rempart.prompts.tokens import tokenize
-
-HEADER = '{"pack":"birds","version":"1","concept":"minor","language":"en","source":"a test","licence":"Apache-2.0"}'
-TERM = '{"id":"wren","class":"minor.explicit","strength":1.0,"forms":["wren","wrens"]}'
+from rempart.prompts.verdict import ConceptHit
 
 
-def pack(*lines: str) -> bytes:
-    """The bytes of a pack."""
-    return "\n".join(lines).encode()
+def header(name: str, concept: str, language: str = "en") -> str:
+    """The first line of a pack."""
+    return (
+        f'{{"pack":"{name}","version":"1","concept":"{concept}","language":"{language}",'
+        '"source":"a test","licence":"Apache-2.0"}'
+    )
 
 
-OTHER = pack(
-    HEADER.replace("birds", "lamps").replace('"minor"', '"sexual"'),
-    TERM.replace("minor", "sexual").replace("wren", "lamp"),
-)
+def term(name: str, concept: str, forms: str, more: str = "") -> str:
+    """A line of a pack."""
+    listed = ",".join(f'"{form.strip()}"' for form in forms.split(","))
+    return f'{{"id":"{name}","class":"{concept}.explicit","forms":[{listed}]{more}}}'
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,42 @@ def canary() -> Lexicon:
     return load_lexicon("canary")
 
 
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
+    """Birds and lamps in several languages, with exceptions and with words that languages share."""
+    folder = tmp_path_factory.mktemp("birds")
+    packs = {
+        "a": (
+            header("birds-en", "minor"),
+            term("crane", "minor", "crane, cranes", ',"exceptions":["crane driver","tower crane"]'),
+            term("rook", "minor", "rook", ',"shared":{"rook":["nl"]}'),
+            term("tit", "minor", "tit"),
+            term("tag", "minor", "1wren, many wrens"),
+        ),
+        "b": (header("birds-nl", "minor", "nl"), term("finch", "minor", "vink"), term("tit", "minor", "mees")),
+        "c": (header("birds-fr", "minor", "fr"), term("tit", "minor", "tit, mésange")),
+        "d": (header("lamps-en", "sexual"), term("lamp", "sexual", "lamp"), term("crane-lamp", "sexual", "crane lamp")),
+        "e": (
+            header("birds-ja", "minor", "ja"),
+            term("sparrow", "minor", "雀, スズメ", ',"exceptions":["雀卓"]'),
+            term("bird", "minor", "鳥", ',"shared":{"鳥":["zh"]}'),
+        ),
+        "f": (header("birds-ko", "minor", "ko"), term("bird", "minor", "새, 작은 새", ',"exceptions":["새우"]')),
+    }
+    for name, lines in packs.items():
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return load_lexicon(folder)
+
+
+def find(lexicon: Lexicon, text: str) -> tuple[ConceptHit, ...]:
+    """The hits in a text."""
+    folded = fold(text)
+    return lexicon.find(tokenize(folded.text), folded)
+
+
 def hits(lexicon: Lexicon, text: str) -> list[tuple[str, str]]:
     """The terms found in a text, with the raw text of each."""
-    folded = fold(text)
-    return [(hit.term, text[hit.start : hit.end]) for hit in lexicon.find(tokenize(folded.text), folded)]
+    return [(hit.term, text[hit.start : hit.end]) for hit in find(lexicon, text)]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +111,10 @@ def test_words_are_found_whole_and_the_longest_expression_wins(
 
 def test_hits_of_two_concepts_never_hide_each_other(tmp_path: Path) -> None:
     """An expression of one concept covers its own words only, and overlapping expressions both stay."""
-    (tmp_path / "a.jsonl").write_bytes(pack(HEADER, TERM.replace('"wrens"', '"lamp wren house", "house lamp"')))
-    (tmp_path / "b.jsonl").write_bytes(OTHER)
+    (tmp_path / "a.jsonl").write_text(
+        "\n".join((header("birds", "minor"), term("wren", "minor", "wren, lamp wren house, house lamp")))
+    )
+    (tmp_path / "b.jsonl").write_text("\n".join((header("lamps", "sexual"), term("lamp", "sexual", "lamp, lamps"))))
     found = hits(load_lexicon(tmp_path), "lamp wren house lamp")
     assert sorted(found) == sorted(
         [("wren", "lamp wren house"), ("lamp", "lamp"), ("wren", "house lamp"), ("lamp", "lamp")]
@@ -85,108 +122,105 @@ def test_hits_of_two_concepts_never_hide_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("text", "found"),
     [
-        (b"", 1),
-        (b"{}", 1),
-        (b"[1]", 1),
-        (b"secretword", 1),
-        (pack(HEADER.replace("}", ',"secretword":1}'), TERM), 1),
-        (pack(HEADER.replace('"1"', "1"), TERM), 1),
-        (pack(HEADER.replace("birds", "Secretword!"), TERM), 1),
-        (pack(HEADER, "", TERM), 2),
-        (pack(HEADER, TERM.replace("}", ',"secretword":1}')), 2),
-        (pack(HEADER, TERM, TERM.replace('"wren","wrens"', '"secretword"')), 3),
-        (pack(HEADER, TERM, TERM.replace('"id":"wren"', '"id":"bird"')), 3),
-        (pack(HEADER, TERM.replace("wrens", "wren")), 2),
-        (pack(HEADER, TERM.replace("wrens", "")), 2),
-        (pack(HEADER, TERM.replace('"wren","wrens"', "")), 2),
-        (pack(HEADER, TERM.replace("wrens", "Secretword")), 2),
-        (pack(HEADER, TERM.replace("wrens", "secret-word")), 2),
-        (pack(HEADER, TERM.replace("wrens", "secret  word")), 2),
-        (pack(HEADER, TERM.replace("wrens", " ")), 2),
-        (pack(HEADER, TERM.replace("wrens", "1secretword")), 2),
-        (pack(HEADER, TERM.replace("wrens", "secret\u200bword")), 2),
-        (pack(HEADER, TERM.replace("minor.explicit", "sexual.explicit")), 2),
-        (pack(HEADER, TERM.replace("minor.explicit", "minor")), 2),
-        (pack(HEADER, TERM.replace("1.0", "1.5")), 2),
-        (pack(HEADER, TERM.replace("1.0", "0")), 2),
-        (pack(HEADER, TERM) + b"\n\xffsecretword", 3),
-        (pack(HEADER, TERM).decode().encode("utf-16"), 1),
+        ("a crane driver", []),
+        ("crane-driver, cranes", [("crane", "cranes")]),
+        ("the tower crane flew", []),
+        ("tower, crane", [("crane", "crane")]),
+        ("a crane lamp", [("crane-lamp", "crane lamp"), ("crane", "crane")]),
     ],
 )
-def test_a_broken_pack_stops_the_start_and_is_named_by_file_and_line(tmp_path: Path, content: bytes, line: int) -> None:
-    """Whatever is wrong, the message says where and what, and never quotes the pack."""
-    (tmp_path / "birds.jsonl").write_bytes(content)
-    (tmp_path / "lamps.jsonl").write_bytes(OTHER)
-    with pytest.raises(PackError) as caught:
-        load_lexicon(tmp_path)
-    place, message = f"{tmp_path / 'birds.jsonl'}:{line}: ", str(caught.value)
-    assert message.startswith(place)
-    assert "\n" not in message
-    assert "secret" not in message.removeprefix(place).lower()
-    assert caught.value.exit_code == ExitCode.USAGE
+def test_a_form_does_not_count_inside_its_exceptions(birds: Lexicon, text: str, found: list[tuple[str, str]]) -> None:
+    """An exception hides the words of its own concept, on either side, and nothing else."""
+    assert hits(birds, text) == found
 
 
-def test_a_set_that_cannot_hold_the_floor_is_refused(tmp_path: Path) -> None:
-    """A missing folder, an empty one, one concept alone, a name used twice, an unreadable pack: no start."""
-    with pytest.raises(PackError, match="no such folder"):
-        load_lexicon(tmp_path / "nowhere")
-    with pytest.raises(PackError, match="no such folder of packs; shipped are canary, en"):
-        load_lexicon("nowhere")
-    with pytest.raises(PackError, match="no packs are there"):
-        load_lexicon(tmp_path)
-    (tmp_path / "birds.jsonl").write_bytes(pack(HEADER, TERM))
-    with pytest.raises(PackError, match=r"no term has the class sexual\.explicit"):
-        load_lexicon(tmp_path)
-    (tmp_path / "lamps.jsonl").write_bytes(OTHER)
-    load_lexicon(tmp_path)
-    (tmp_path / "more.jsonl").write_bytes(OTHER)
-    with pytest.raises(PackError, match=r"more\.jsonl:1: another pack"):
-        load_lexicon(tmp_path)
-    (tmp_path / "more.jsonl").unlink()
-    (tmp_path / "more.jsonl").mkdir()
-    with pytest.raises(PackError, match=r"more\.jsonl: cannot be read"):
-        load_lexicon(tmp_path)
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1wren, sitting", [("tag", "1wren")]),
+        ("1 wren, sitting", []),
+        ("many wrens", [("tag", "many wrens")]),
+        ("11wren", []),
+    ],
+)
+def test_a_tag_counts_only_where_it_is_written_together(
+    birds: Lexicon, text: str, found: list[tuple[str, str]]
+) -> None:
+    """`1wren` is a tag of picture boards; "1 wren" is a number and a word."""
+    assert hits(birds, text) == found
 
 
-def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
-    """Byte order mark, line ends and spaces between keys make no difference; one letter or the version does."""
-    path = tmp_path / "birds.jsonl"
-    digests = []
-    for content in (
-        pack(HEADER, TERM, ""),
-        b"\xef\xbb\xbf" + pack(f"{HEADER}\r", f"{TERM}\r", ""),
-        pack(HEADER, TERM.replace(",", " , ")),
-        pack(HEADER, TERM.replace("wrens", "wrent")),
-        pack(HEADER.replace('"1"', '"2"'), TERM),
-    ):
-        path.write_bytes(content)
-        digests.append(read_pack(path).digest)
-    assert digests[0] == digests[1] == digests[2]
-    assert len(set(digests)) == 3
-    assert all(len(digest) == 64 for digest in digests)
+@pytest.mark.parametrize(
+    ("text", "strength"),
+    [
+        ("rook", 1.0),
+        ("a rook in the tower", 1.0),
+        ("rook van het vuur", FOREIGN_STRENGTH),
+        ("rook vink", FOREIGN_STRENGTH),
+        ("the rook, vink", 1.0),
+        ("鳥です", 1.0),
+        ("鳥", FOREIGN_STRENGTH),
+    ],
+)
+def test_a_word_that_languages_share_is_weak_in_a_text_of_the_other(birds: Lexicon, text: str, strength: float) -> None:
+    """Function words, words of one language only, and scripts tell; a draw counts in full."""
+    assert [hit.strength for hit in find(birds, text) if hit.term in {"rook", "bird"}] == [strength]
 
 
-@pytest.mark.parametrize("name", shipped_sets())
-def test_shipped_packs_load_and_say_where_they_come_from(name: str) -> None:
-    """Each shipped file is one concept and one language, and has the name of its file."""
-    packs = load_lexicon(name).packs
-    assert {each.header.concept for each in packs} == {"minor", "sexual"}
-    for each in packs:
-        assert each.header.pack == f"{name}-{each.header.concept}"
-        assert read_pack(SHIPPED / name / f"{each.header.concept}.jsonl") == each
-        assert each.header.licence == "Apache-2.0"
+def test_languages_that_mean_the_same_share_a_hit(birds: Lexicon) -> None:
+    """A form of two packs and one class is one hit that names both languages."""
+    assert [(hit.term, hit.language) for hit in find(birds, "tit mees")] == [("tit", "en,fr"), ("tit", "nl")]
 
 
-def test_canaries_are_as_short_as_real_words() -> None:
-    """At least three in ten canary forms have four letters or fewer, so that short words are tested too."""
-    forms = [form for each in load_lexicon("canary").packs for term in each.terms for form in term.forms]
-    assert sum(len(form) <= 4 for form in forms) >= 0.3 * len(forms)
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("庭の雀が鳴く", [("sparrow", "雀")]),
+        ("\uff7d\uff7d\uff9e\uff92", [("sparrow", "\uff7d\uff7d\uff9e\uff92")]),
+        ("雀卓と雀", [("sparrow", "雀")]),
+        ("새가 난다", [("bird", "새")]),
+        ("작은 새는", [("bird", "작은 새")]),
+        ("새우 요리", []),
+        ("어느새", []),
+        ("雀", [("sparrow", "雀")]),
+        ("a 雀 and a crane", [("sparrow", "雀"), ("crane", "crane")]),
+    ],
+)
+def test_text_without_spaces_is_searched_inside(birds: Lexicon, text: str, found: list[tuple[str, str]]) -> None:
+    """Chinese and Japanese forms stand anywhere, Korean ones begin a word; the longest wins, exceptions hide."""
+    assert hits(birds, text) == found
 
 
-def test_a_pack_survives_its_own_encoding() -> None:
-    """What is read and written again is what was read: the structs lose nothing."""
-    for each in load_lexicon("canary").packs:
-        for part in (each.header, *each.terms):
-            assert msgspec.json.decode(msgspec.json.encode(part), type=type(part)) == part
+@given(
+    st.lists(st.sampled_from(["crane", "driver", "tower", "雀", "卓", "새", "우", " ", ", ", "1", "wren", "rook", "x"]))
+)
+def test_hits_come_in_order_and_none_lies_inside_another_of_its_concept(birds: Lexicon, parts: list[str]) -> None:
+    """Whatever the text, hits are sorted, not empty, and of one concept never nested."""
+    found = [hit for hit in find(birds, "".join(parts)) if hit.concept.startswith("minor")]
+    assert [hit.start for hit in found] == sorted(hit.start for hit in found)
+    for one, other in pairwise(found):
+        assert one.start < one.end
+        assert other.end > one.end
+
+
+def test_the_vocabulary_gives_each_form_what_lookup_gives(birds: Lexicon) -> None:
+    """Forms, not exceptions, each with class, term, languages and strength."""
+    vocabulary = birds.vocabulary()
+    assert {"crane", "cranes", "1 wren", "many wrens", "작은 새", "雀"} < vocabulary.keys()
+    assert vocabulary.keys().isdisjoint({"crane driver", "雀卓", "새우"})
+    assert all(birds.lookup(form) == meanings for form, meanings in vocabulary.items())
+    (meaning,) = birds.lookup("tit")
+    assert (meaning.concept, meaning.term, meaning.language, meaning.strength) == ("minor.explicit", "tit", "en,fr", 1)
+    assert birds.lookup("crane driver") == birds.lookup("none") == ()
+
+
+@pytest.mark.parametrize("text", ["crane " * 1_333, "雀" * 8_000, "1wren" * 1_600, "tower " * 1_333, "작은 " * 2_600])
+def test_time_is_linear_in_the_text(birds: Lexicon, text: str) -> None:
+    """Eight thousand characters of nothing but words of a pack take far less than a tenth of a second."""
+    folded = fold(text)
+    tokens = tokenize(folded.text)
+    begin = time.perf_counter()
+    birds.find(tokens, folded)
+    assert time.perf_counter() - begin < 0.1

@@ -10,15 +10,17 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rempart.prompts import Answer, PromptScreener
+from rempart.prompts import Answer, ConceptHit, PromptScreener
+from rempart.prompts.fold import fold
+from rempart.prompts.tokens import tokenize
 
 HERE = Path(__file__).parent
+SURE = 0.85  # strength from which a reading needs no second signal
 FAILING = """
 from joined import Joined
 from rempart.prompts import Answer, PromptScreener
@@ -29,6 +31,7 @@ def pair(screener):
         *(
             next(form for term in pack.terms if term.concept.endswith(".explicit") for form in term.forms)
             for pack in screener.lexicon.packs
+            if pack.header.concept in {"minor", "sexual"}
         )
     )
 
@@ -62,7 +65,7 @@ def joined_class() -> type[Any]:
 @pytest.fixture(scope="module")
 def real() -> PromptScreener:
     """The screener that people use."""
-    return PromptScreener()
+    return PromptScreener("all")
 
 
 @pytest.fixture
@@ -74,60 +77,109 @@ def corpora() -> Path:
     return Path(data) / "prompts"
 
 
-def forms(screener: PromptScreener, concept: str) -> Iterator[str]:
-    """The forms of a class."""
-    for pack in screener.lexicon.packs:
+@pytest.fixture(scope="module")
+def forms(real: PromptScreener) -> dict[tuple[str, str], list[str]]:
+    """The forms of each language and class."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for pack in real.lexicon.packs:
         for term in pack.terms:
-            if term.concept == concept:
-                yield from term.forms
+            found.setdefault((pack.header.language, term.concept), []).extend(term.forms)
+    return found
 
 
-def test_the_floor_holds_for_every_pair_of_real_words(real: PromptScreener) -> None:
-    """Each form of one half, or an age, with each form of the other is refused, whichever comes first."""
+def answers(
+    real: PromptScreener, forms: dict[tuple[str, str], list[str]], one: str, other: str, *, abroad: int = 0
+) -> Counter[Answer]:
+    """What is answered to every form of two classes, each joined with one of the other, whichever comes first.
+
+    Args:
+        real: the screener.
+        forms: the forms of each language and class.
+        one: a class.
+        other: a class of the other half.
+        abroad: by how many languages the second half is shifted; 0 joins words of the same language.
+    """
     joined = joined_class()
-    answers = Counter(
-        joined(*pair).answer(real)
-        for first in [*forms(real, "minor.explicit"), "aged 9"]
-        for second in forms(real, "sexual.explicit")
-        for pair in ((first, second), (second, first))
-    )
-    assert answers.total() > 20_000
-    assert answers.keys() == {Answer.REFUSE}
+    languages = sorted({language for language, _ in forms})
+    counts: Counter[Answer] = Counter()
+    for at, language in enumerate(languages):
+        first = forms[language, one]
+        second = forms[languages[(at + abroad) % len(languages)], other]
+        for number in range(max(len(first), len(second))):
+            pair = (first[number % len(first)], second[number % len(second)])
+            counts[joined(*pair).answer(real)] += 1
+            counts[joined(*reversed(pair)).answer(real)] += 1
+    return counts
 
 
-def test_ambiguous_and_weaker_words_go_to_a_person(real: PromptScreener) -> None:
-    """The two rules that end in review do so for every pair of their words."""
+@pytest.mark.parametrize("abroad", [0, 1, 5])
+def test_the_floor_holds_for_every_explicit_word(
+    real: PromptScreener, forms: dict[tuple[str, str], list[str]], abroad: int
+) -> None:
+    """Each explicit form of one half is refused beside one of the other, of the same language or of another."""
+    counts = answers(real, forms, "minor.explicit", "sexual.explicit", abroad=abroad)
+    assert counts.total() > 5_000
+    # Beside a foreign word, a word that two languages share may be taken for the other language's.
+    assert counts[Answer.REFUSE] >= (0.99 if abroad else 1.0) * counts.total()
+
+
+def test_the_floor_holds_for_ages_and_every_explicit_word(
+    real: PromptScreener, forms: dict[tuple[str, str], list[str]]
+) -> None:
+    """An age under eighteen in digits refuses beside every explicit form of the other half."""
     joined = joined_class()
-    answers = Counter(
-        joined(*pair).answer(real)
-        for one, others in (
-            ("minor.ambiguous", ["explicit"]),
-            ("minor.explicit", ["nudity", "anatomy", "suggestive", "harm"]),
-        )
-        for first in forms(real, one)
-        for other in others
-        for second in forms(real, f"sexual.{other}")
-        for pair in ((first, second), (second, first))
+    counts = Counter(
+        joined("aged 9", form).answer(real)
+        for (_, concept), found in forms.items()
+        if concept == "sexual.explicit"
+        for form in found
     )
-    assert answers.total() > 20_000
-    assert answers.keys() == {Answer.REVIEW}
+    assert counts.total() > 1_500
+    assert counts.keys() == {Answer.REFUSE}
 
 
-def test_each_real_word_alone_is_allowed(real: PromptScreener) -> None:
-    """No form of either half is refused or reviewed without the other, not even all forms of one half together."""
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("minor.ambiguous", "sexual.explicit"),
+        ("minor.role", "sexual.explicit"),
+        ("minor.explicit", "sexual.nudity"),
+    ],
+)
+def test_words_that_are_less_plain_are_never_allowed(
+    real: PromptScreener, forms: dict[tuple[str, str], list[str]], one: str, other: str
+) -> None:
+    """Ambiguous words, roles and nudity end in refusal or before a person, in every language."""
+    counts = answers(real, forms, one, other)
+    assert counts.total() > 3_000
+    assert counts[Answer.ALLOW] == 0
+
+
+def test_each_real_word_alone_is_never_refused(real: PromptScreener) -> None:
+    """No form of any pack is refused without the other half, and hardly one is reviewed: not even fifty together."""
+    alone: Counter[Answer] = Counter()
     for pack in real.lexicon.packs:
         every = [form for term in pack.terms for form in term.forms]
-        assert {real.screen(form).verdict for form in every} == {Answer.ALLOW}
-        for begin in range(0, len(every), 100):
-            assert real.screen(", ".join(every[begin : begin + 100])).verdict == Answer.ALLOW
+        alone.update(real.screen(form).verdict for form in every)
+        for begin in range(0, len(every), 50):
+            assert real.screen(", ".join(every[begin : begin + 50])).verdict != Answer.REFUSE, pack.header.pack
+    assert alone[Answer.REFUSE] == 0
+    assert alone[Answer.REVIEW] <= 0.001 * alone.total()
 
 
-def test_every_form_is_found_as_its_own_term_and_nothing_else(real: PromptScreener) -> None:
-    """No form is hidden by another or holds a word of the other half: each gives one hit, with its own id."""
+def test_every_form_is_found_in_its_own_class(real: PromptScreener) -> None:
+    """No form is hidden by another pack: each gives a hit of its class that spans it, in its language."""
     for pack in real.lexicon.packs:
         for term in pack.terms:
             for form in term.forms:
-                assert [hit.term for hit in real.screen(form).concepts] == [term.id]
+                found = {(hit.concept, hit.end) for hit in hits(real, form) if hit.start == 0}
+                assert (term.concept, len(form)) in found, f"{pack.header.pack} {term.id}"
+
+
+def hits(screener: PromptScreener, text: str) -> tuple[ConceptHit, ...]:
+    """What the lexicon finds in a text."""
+    folded = fold(text)
+    return screener.lexicon.find(tokenize(folded.text), folded)
 
 
 def test_a_failing_test_shows_and_stores_nothing_of_joined_words(tmp_path: Path) -> None:
@@ -152,6 +204,7 @@ def test_a_failing_test_shows_and_stores_nothing_of_joined_words(tmp_path: Path)
     first, second = (
         next(form for term in pack.terms if term.concept.endswith(".explicit") for form in term.forms)
         for pack in screener.lexicon.packs
+        if pack.header.concept in {"minor", "sexual"}
     )
     assert screener.screen(f"{first} {second}").verdict == Answer.REFUSE
     assert first.encode() not in written
@@ -169,14 +222,39 @@ def test_no_innocent_prompt_is_refused(real: PromptScreener, corpora: Path) -> N
         assert answers[Answer.REVIEW] <= 0.005 * len(lines), path.name
 
 
-def test_english_captions_that_name_a_young_person_are_recognised(real: PromptScreener, corpora: Path) -> None:
-    """Of captions chosen for naming one in English, at least 97% give a word or an age of that half."""
-    lines = [
-        line.split("\t")[0]
-        for path in sorted((corpora / "aligned").glob("children_en_*.tsv"))
-        for line in path.read_text(encoding="utf-8").splitlines()[1:]
-    ]
-    verdicts = [real.screen(line) for line in lines]
-    wanted = {"minor.explicit", "minor.ambiguous"}
-    found = sum(bool(verdict.ages or wanted & {hit.concept for hit in verdict.concepts}) for verdict in verdicts)
-    assert found >= 0.97 * len(lines) > 0
+ENOUGH = {"en": 0.97, "de": 0.90, "fr": 0.90}
+FEW = 500
+
+
+def recall(screener: PromptScreener, path: Path) -> dict[str, float]:
+    """Share of the lines of each language in which the lexicon finds a minor; the first line names the languages."""
+    wanted = {"minor.explicit", "minor.ambiguous", "minor.role"}
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    languages = rows.pop(0)
+    found = Counter(
+        language
+        for row in rows
+        for language, text in zip(languages, row, strict=True)
+        if any(hit.concept in wanted and hit.strength >= SURE for hit in hits(screener, text))
+    )
+    return {language: found[language] / len(rows) for language in languages}
+
+
+def test_captions_that_name_a_child_are_recognised_in_every_language(real: PromptScreener, corpora: Path) -> None:
+    """97% of the English captions and 90% of their translations, where there are enough to tell; 75% elsewhere."""
+    paths = sorted((corpora / "aligned").glob("children_*.tsv"))
+    assert paths
+    shipped = {pack.header.language for pack in real.lexicon.packs}
+    for path in paths:
+        many = len(path.read_text(encoding="utf-8").splitlines()) > FEW
+        for language, share in recall(real, path).items():
+            if language in shipped:
+                assert share >= (ENOUGH[language] if many else 0.75), (path.name, language)
+
+
+def test_titles_of_nude_studies_are_recognised(real: PromptScreener, corpora: Path) -> None:
+    """Of the titles of artworks that say so in English, nearly all are seen, which is reported, not refused."""
+    lines = (corpora / "tate_titles.txt").read_text(encoding="utf-8").splitlines()
+    said = [line for line in lines if {"nude", "nudes", "naked"} & set(line.lower().split())]
+    seen = sum(any(hit.concept == "sexual.nudity" for hit in hits(real, line)) for line in said)
+    assert seen >= 0.95 * len(said) > 50
