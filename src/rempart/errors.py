@@ -154,4 +154,5 @@ class Reason(StrEnum):
     TOO_LONG = "too_long", "The prompt is longer than the limit and was not screened."
     SCORER = "scorer", "A scorer that the configuration names rates the prompt at or above its threshold."
     SCORER_UNAVAILABLE = "scorer_unavailable", "A scorer that the configuration names gave no rating that can be used."
+    BUDGET = "budget", "The prompt is so crowded with disguises that only some of them were undone."
     ERROR = "error", "Screening failed; a prompt that was not screened is never allowed."

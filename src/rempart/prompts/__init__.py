@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rempart.prompts.lexicon import Lexicon, Pack, PackHeader, Term, load_lexicon, read_pack, shipped_sets
+from rempart.prompts.lexicon import Lexicon, load_lexicon, shipped_sets
+from rempart.prompts.pack import Pack, PackHeader, Term, read_pack
 from rempart.prompts.screener import MAX_CHARACTERS, PromptScreener
 from rempart.prompts.specimen import SPECIMEN_TOKEN
 from rempart.prompts.verdict import AgeHit, Answer, ConceptHit, PromptVerdict
