@@ -20,6 +20,9 @@ P50_US, P99_US, HOSTILE_MS, LOAD_MS = 100, 1_000, 5, 200
 ROUNDS = 5  # of each time the best counts: other processes only add
 
 HOSTILE = {
+    "nested alternations": "{a|",
+    "nested choices": "[a|b|",
+    "nested weights": "((a:1.2)",
     "brackets": "(",
     "combining marks": "\u0301",
     "marks on letters": "a\u0336\u0301",
@@ -98,7 +101,7 @@ def main() -> int:
     print(f"\n{'corpus':24} {'lines':>7} {'refuse':>7} {'review':>7} {'p50 us':>8} {'p99 us':>8} {'max us':>8}")
     met += [measure_file(screener, path) for path in sorted(Path(data, "prompts").glob("*.txt"))]
     print(f"\n{MAX_CHARACTERS} hostile characters")
-    met.append(measure_hostile(PromptScreener("canary")))
+    met.append(measure_hostile(screener))
     print("\nall targets met" if all(met) else "\na target is missed")
     return 0 if all(met) else 1
 

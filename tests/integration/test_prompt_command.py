@@ -33,11 +33,13 @@ def test_a_refused_prompt_exits_with_one_and_says_why_without_the_prompt() -> No
     (row,) = rows(done)
     assert done.returncode == 1
     assert (row["verdict"], row["rules"], row["reasons"]) == ("refuse", ["floor"], ["concepts_joined"])
+    common = {"view": "exact", "strength": 1.0, "language": "en", "negative": False, "field": "prompt"}
     assert row["concepts"] == [
-        {"concept": "minor.explicit", "term": "zebra", "start": 8, "end": 13, "view": "exact"},
-        {"concept": "sexual.explicit", "term": "lantern", "start": 22, "end": 29, "view": "exact"},
+        {"concept": "minor.explicit", "term": "zebra", "start": 8, "end": 13} | common,
+        {"concept": "sexual.explicit", "term": "lantern", "start": 22, "end": 29} | common,
     ]
-    assert row["ages"] == [{"value": 9, "unit": "years", "start": 31, "end": 37}]
+    (age,) = row["ages"]
+    assert (age["value"], age["unit"], age["start"], age["end"], age["cancelled"]) == (9, "years", 31, 37, False)
     assert (row["context"], row["specimen"], len(row["packs_digest"])) == ([], False, 64)
     assert b"quiet" not in done.stdout + done.stderr
 
@@ -53,7 +55,7 @@ def test_words_without_quotes_are_one_prompt() -> None:
     [
         (("a lighthouse at dusk",), "allow", 0),
         (("",), "allow", 0),
-        (("--packs", "canary", "an owl under a lantern"), "review", 1),
+        (("--packs", "canary", "an elm and an owl under a lantern"), "review", 1),
         (("--packs", "canary", "--negative", "zebra", "a lantern"), "allow", 0),
         ((f"boat {SPECIMEN_TOKEN}",), "refuse", 1),
         (("a" * 8_001,), "refuse", 1),
@@ -69,7 +71,7 @@ def test_the_exit_code_follows_the_verdict(arguments: tuple[str | bytes, ...], v
 def test_a_file_gives_one_row_a_line_and_a_summary(tmp_path: Path) -> None:
     """Byte order mark, CRLF, an empty line and a missing last line end are all taken as they are meant."""
     path = tmp_path / "prompts.txt"
-    path.write_bytes(b"\xef\xbb\xbfzebra by a lamp\r\n\r\nan owl by a lamp\na boat")
+    path.write_bytes(b"\xef\xbb\xbfzebra by a lamp\r\n\r\nan elm owl by a lamp\na boat")
     for done in (
         run("check", "--packs", "canary", "--file", str(path)),
         run("check", "--packs", "canary", "--file", "-", given=path.read_bytes()),
@@ -95,7 +97,7 @@ def test_a_file_gives_one_row_a_line_and_a_summary(tmp_path: Path) -> None:
         (("check", "--file", "-"), "a boat\n".encode("utf-16"), "line 1 is not UTF-8"),
         (("check", "--file", "/nowhere/prompts.txt"), b"", "No such file"),
         (("check", "--file", "/"), b"", "Is a directory"),
-        (("check", "--packs", "klingon", "a boat"), b"", "no such folder of packs; shipped are canary, en"),
+        (("check", "--packs", "klingon", "a boat"), b"", "no such folder of packs; shipped are all, canary, en"),
         (("packs", "--packs", "/nowhere"), b"", "no such folder of packs"),
     ],
 )
@@ -146,8 +148,9 @@ def test_on_a_terminal_the_default_is_the_table() -> None:
 
 def test_packs_are_listed_with_version_and_digest(tmp_path: Path) -> None:
     """All shipped packs by default; an operator's own folder when it is named."""
-    listed = rows(run("packs"))
-    assert [row["pack"] for row in listed] == ["canary-minor", "canary-sexual", "en-minor", "en-sexual"]
+    listed = rows(run("packs", "--packs", "canary"))
+    assert [row["pack"] for row in listed] == ["canary-adult", "canary-context", "canary-minor", "canary-sexual"]
+    listed = listed[2:]
     assert all(row["language"] == "en" and row["terms"] <= row["forms"] and row["version"] for row in listed)
     for row, concept in zip(listed, ("minor", "sexual"), strict=False):
         line = json.dumps(

@@ -18,6 +18,7 @@ Cell = Callable[[Row], str]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SHORT = 18
+_RULE = 3  # a line and two blanks around each column
 FORMATS = ("table", "json", "ndjson", "csv")
 
 
@@ -130,14 +131,17 @@ def table(
 
     cells = cells or {}
     lines = [[cells[c](row) if c in cells else _flat(row.get(c)) for c in columns] for row in rows]
+    console = Console(file=stream or _stdout(), highlight=False)
+    names = [column.replace("_", " ") for column in columns]
+    widths = [max(map(len, (name, *(line[at] for line in lines)))) for at, name in enumerate(names)]
+    # Short columns keep their shape where there is room for all; else everything folds, for nothing may be cut off.
+    roomy = sum(min(width, _SHORT) + _RULE for width in widths) < console.width
     grid = Table(title=title or None, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        # Short columns keep their shape; paths and hashes fold where the terminal is narrow.
-        widest = max((len(line[number]) for line in lines), default=0)
-        grid.add_column(column.replace("_", " "), overflow="fold", no_wrap=widest <= _SHORT)
+    for name, width in zip(names, widths, strict=True):
+        grid.add_column(name, overflow="fold", no_wrap=roomy and width <= _SHORT)
     for line in lines:
         grid.add_row(*map(Text, line))
-    Console(file=stream or _stdout(), highlight=False).print(grid)
+    console.print(grid)
 
 
 def say(line: str) -> None:
