@@ -39,6 +39,7 @@ def screen(prompt: str, negative: str = "", **fields: object) -> PromptVerdict:
         "a myZebraScene with aLantern",
         "a zeb\nra near a lan tern",
         "a telescoep and a kingfihser",
+        "a zebra with a lantern (fish:0)",
     ],
 )
 def test_however_it_is_typed_a_joined_prompt_is_refused(prompt: str) -> None:

@@ -79,9 +79,13 @@ class Lexicon:
                 kept.update(term.forms, term.exceptions)
         self._glued = frozenset(spread(form) for form in spaced if form[0].isdigit() and " " not in form)
         lengths: dict[str, set[int]] = {}
+        self._seconds: dict[str, set[str]] = {}
+        """First word of a form -> the words behind it: most texts that hold the one hold none of the others."""
         for form in spaced:
             head, gap, rest = spread(form).partition(" ")
             lengths.setdefault(head, set()).add(rest.count(" ") + 2 if gap else 1)
+            if gap:
+                self._seconds.setdefault(head, set()).add(rest.partition(" ")[0])
         # First word of a form -> how many words the forms that begin with it have, the longest first.
         self._lengths = {head: tuple(sorted(found, reverse=True)) for head, found in lengths.items()}
         self._unspaced = UnspacedForms(unspaced)
@@ -139,9 +143,14 @@ class Lexicon:
         if lengths.keys().isdisjoint(words):
             return
         for first, word in enumerate(words):
-            for length in lengths.get(word, ()):
+            if word not in lengths:
+                continue
+            followed = first + 1 < len(words) and words[first + 1] in self._seconds.get(word, ())
+            for length in lengths[word]:
                 if length == 1:
                     yield *spans[first], word
+                    continue
+                if not followed:
                     continue
                 last = first + length - 1
                 if last < len(words):

@@ -29,9 +29,10 @@ from rempart.prompts.rules import Rules, strictest
 from rempart.prompts.scorers import Merged, Panel
 from rempart.prompts.specimen import SPECIMEN_TOKEN
 from rempart.prompts.syntax import SYNTAXES, scan
+from rempart.prompts.syntax_segments import Segment
 from rempart.prompts.syntax_views import View
 from rempart.prompts.tokens import Tokens, tokenize
-from rempart.prompts.verdict import ADULT_AGE, AgeHit, Answer, ConceptHit, PromptVerdict
+from rempart.prompts.verdict import ADULT_AGE, LEAST_STRENGTH, AgeHit, Answer, ConceptHit, PromptVerdict
 from rempart.prompts.views import readings
 from rempart.prompts.vocabulary import Vocabulary
 from rempart.settings import PrivatePacks, PromptSettings
@@ -47,8 +48,6 @@ _PERSON = "person"
 _GOVERNS_WITHIN: Final = 4
 """Tokens between a word such as "girl" and the adult noun or age that says whose it is."""
 _JOINED_STRENGTH: Final = 0.95
-LEAST_STRENGTH: Final = 0.4
-"""Hits of weaker readings are recorded and are no evidence: common words of another language, for one."""
 
 
 class _Field(NamedTuple):
@@ -251,9 +250,12 @@ class PromptScreener:
             self._read(scanned.joined, field, "joined", _JOINED_STRENGTH, found)
             if scanned.options.text:
                 self._read(scanned.options, field, "options", _JOINED_STRENGTH, found)
-            if scanned.literal is not scanned.joined:
-                # As it was typed: what marks part is no expression, so no exception can hide a word.
-                self._look_up(scanned.literal, field, "exact", 1.0, found, negative=field.name == NEGATIVE)
+        if scanned.literal is not scanned.joined and self._may_hide(plain[1]):
+            # As it was typed: what marks part is no expression, so no exception can hide a word.
+            negated = [part for part in scanned.segments if part.negative] if syntax != "auto" else []
+            self._look_up(
+                scanned.literal, field, "exact", 1.0, found, negative=field.name == NEGATIVE, leave_out=negated
+            )
         if scanned.negative.text:
             self._read(scanned.negative, field, "exact", 1.0, found, negative=True)
         hits = found.settle()
@@ -275,14 +277,29 @@ class PromptScreener:
                 found.marks.append(replace(mark, negative=age.negative, field=age.field, view=age.governs))
         return segment + scanned.phrase(len(field.text)) + 1
 
+    def _may_hide(self, tokens: Tokens) -> bool:
+        """Whether any word is part of a form at all; letters by themselves are not."""
+        words = {word for word in tokens.words if len(word) > 1 or not word.isascii()}
+        return not self._vocabulary.parts.isdisjoint(words)
+
     def _look_up(
-        self, view: View, field: _Field, name: str, strength: float, found: _Found, *, negative: bool
+        self,
+        view: View,
+        field: _Field,
+        name: str,
+        strength: float,
+        found: _Found,
+        *,
+        negative: bool,
+        leave_out: Sequence[Segment] = (),
     ) -> tuple[Folded, Tokens]:
-        """Find the words that stand plainly in a view."""
+        """Find the words that stand plainly in a view, but for parts of it."""
         folded = fold(view.text)
         tokens = tokenize(folded.text)
         for hit in self.lexicon.find(tokens, folded):
             start, end = view.span(hit.start, hit.end)
+            if any(part.start < end and start < part.end for part in leave_out):
+                continue
             found.keep(
                 ConceptHit(
                     hit.concept,

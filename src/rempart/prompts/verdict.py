@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from enum import StrEnum
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from rempart import __version__
 from rempart.errors import Reason
 from rempart.prompts.ratings import ScoreResult
 
 NEUTRAL_MESSAGE = "This request cannot be processed."
 """What the person who wrote a refused prompt is shown: always the same, so that it teaches nothing."""
+
+LEAST_STRENGTH = 0.4
+"""Hits of weaker readings are recorded and are no evidence: common words of another language, for one."""
 
 ADULT_AGE = 18
 """Years from which a person is an adult."""
@@ -116,9 +119,9 @@ class PromptVerdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def names_minor(self) -> bool:
         """Whether the positive text has a word or an age of a minor, words also used of adults included."""
-        return any(hit.concept in _MINORS and not hit.negative for hit in self.concepts) or any(
-            age.under_adult and not age.cancelled and not age.negative for age in self.ages
-        )
+        return any(
+            hit.concept in _MINORS and not hit.negative and hit.strength >= LEAST_STRENGTH for hit in self.concepts
+        ) or any(age.under_adult and not age.cancelled and not age.negative for age in self.ages)
 
     def record(self, prompt: str, key: bytes) -> dict[str, Any]:
         """What may be stored of the decision: all of the verdict, and a keyed hash in the place of the text.
@@ -135,7 +138,10 @@ class PromptVerdict(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"the key of prompt hashes has at least {_KEY_BYTES} bytes")
         raw = prompt.encode("utf-8", "surrogatepass")
         builtins: dict[str, Any] = msgspec.to_builtins(self)
-        return builtins | {"prompt_hmac_sha256": hmac.new(key, raw, hashlib.sha256).hexdigest(), "rempart": __version__}
+        return builtins | {
+            "prompt_hmac_sha256": hmac.new(key, raw, hashlib.sha256).hexdigest(),
+            "rempart": version("rempart"),
+        }
 
     def __repr__(self) -> str:
         """The verdict, the rules and counts; nothing that could repeat the prompt."""
