@@ -87,6 +87,7 @@ class Vocabulary:
         """What letters that were set apart may add up to: words, and expressions without their spaces."""
         self._pieces = self.whole.union(_GLUE)
         self._lengths = _lengths(self.whole)
+        self._longest = max(map(len, self.whole), default=0)
         self.unspaced = _lengths((word for word in self.whole if UNSPACED.match(word)), SHORTEST - 1)
         """First two letters of words of scripts without spaces -> how long these words are."""
         self._long = _lengths(word for word in self.whole if len(word) >= _LONG)
@@ -124,10 +125,18 @@ class Vocabulary:
     def inside(self, letters: str, *, long: bool = False) -> Iterator[tuple[int, int]]:
         """Begin and end of every word in these letters, of the long ones only if told; takes linear time."""
         lengths, whole = self._long if long else self._lengths, self.whole
+        known: dict[str, tuple[int, ...]] = {}  # letters that come again and again are looked at once
         for first in range(len(letters) - SHORTEST + 1):
-            for length in lengths.get(letters[first : first + SHORTEST], ()):
-                if first + length <= len(letters) and letters[first : first + length] in whole:
-                    yield first, first + length
+            possible = lengths.get(letters[first : first + SHORTEST])
+            if possible is None:
+                continue
+            ahead = letters[first : first + self._longest]
+            ends = known.get(ahead)
+            if ends is None:
+                ends = tuple(size for size in possible if size <= len(ahead) and ahead[:size] in whole)
+                known[ahead] = ends
+            for size in ends:
+                yield first, first + size
 
     def _look(self, token: str) -> tuple[Disguise, ...]:
         found = () if token in self.parts else tuple(self._disguises(token))
