@@ -42,7 +42,7 @@ def command(context: Context, paths: tuple[str, ...], form: str | None) -> int:
     counts: Counter[str] = Counter()
     outcomes = hash_images(files.paths, turned=matcher.wants_turned, settings=settings.media)
     with (
-        Printer(form, COLUMNS, cells={"matches": _matches_cell}) as printer,
+        Printer(form, COLUMNS, cells={"matches": _matches_cell, "lists_as_of": _as_of_cell}) as printer,
         progress("matching", len(files.paths)) as advance,
     ):
         for path, outcome in outcomes:
@@ -71,13 +71,16 @@ def verdict_fields(verdict: Verdict) -> dict[str, Any]:
 
 
 def _matches_cell(row: Row) -> str:
-    """`KNOWN 12 (pdq 6, trimmed)`, one a line."""
-    lines = []
+    """An entry a line: `KNOWN 12: md5, sha1, pdq 6 trimmed`."""
+    lines: dict[str, list[str]] = {}
     for match in row["matches"]:
-        marks = [f"{match['kind']} {match['distance']}" if match["kind"] == "pdq" else match["kind"], match["variant"]]
-        if match["action"] == "allowing":
-            marks.append("allows")
-        if match["cancelled"]:
-            marks.append("cancelled")
-        lines.append(f"{match['bank']} {match['entry']} ({', '.join(marks)})")
-    return "\n".join(lines)
+        how = f"pdq {match['distance']} {match['variant']}" if match["kind"] == "pdq" else match["kind"]
+        marks = [*(["allows"] if match["action"] == "allowing" else []), *(["cancelled"] if match["cancelled"] else [])]
+        shown = f"{how} ({', '.join(marks)})" if marks else how
+        lines.setdefault(f"{match['bank']} {match['entry']}", []).append(shown)
+    return "\n".join(f"{entry}: {', '.join(hows)}" for entry, hows in lines.items())
+
+
+def _as_of_cell(row: Row) -> str:
+    """To the minute, in UTC."""
+    return (row["lists_as_of"] or "")[:16].replace("T", " ")
