@@ -40,9 +40,9 @@ def commands(group: click.Group = rempart, path: tuple[str, ...] = ()) -> list[t
 
 
 def test_help_answers_within_a_third_of_a_second() -> None:
-    """The quickest of three, for the machine may be busy with something else."""
+    """The quickest of five, for the machine may be busy with something else."""
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         started = time.perf_counter()
         done = run("--help")
         seconds.append(time.perf_counter() - started)

@@ -176,10 +176,10 @@ def test_why_there_is_no_rating_is_told_in_a_word(serve: Serve) -> None:
         nobody = asking(unused.getsockname()[1], "llama_guard")
         assert why(nobody.score("a lantern")) == "network"
         assert why(nobody.score("a" * 8001)) == "too_long"
-    slow = serve(lambda _connection: time.sleep(0.6))
+    slow = serve(lambda _connection: time.sleep(2))
     start = time.monotonic()
     assert why(asking(slow.port, "llama_guard", seconds=0.2).score("x")) == "timeout"
-    assert time.monotonic() - start < 0.55
+    assert time.monotonic() - start < 1.8
     for answer, reason in (
         (answering(chat("safe"), "503 Busy"), "status"),
         (answering(chat("safe"), "302 Found"), "status"),

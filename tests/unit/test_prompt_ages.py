@@ -461,11 +461,11 @@ def test_no_text_breaks_it(text: str) -> None:
     ],
 )
 def test_hostile_numbers_cost_linear_time(piece: str) -> None:
-    """Eight thousand characters of half-made ages are read in well under a tenth of a second."""
+    """Eight thousand characters of half-made ages take milliseconds; quadratic time would be many seconds."""
     text = (piece * 8_000)[:7_990] + " years old"
     began = time.perf_counter()
     ages(text)
-    assert time.perf_counter() - began < 0.1
+    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize(("piece", "most"), [("12 year old dog, ", MAX_NUMBERS), ("12岁的狗,", MAX_AGES)])
@@ -498,7 +498,7 @@ def test_broken_tables_stop_the_start(tmp_path: Path, content: bytes | None) -> 
 
 
 def test_the_tables_are_read_quickly() -> None:
-    """All languages together take well under the time that loading may take."""
+    """All languages together take some tens of milliseconds; the limit leaves room for a busy machine."""
     began = time.perf_counter()
     AgeTables(read_languages(FOLDER))
-    assert time.perf_counter() - began < 0.2
+    assert time.perf_counter() - began < 2

@@ -205,12 +205,15 @@ def test_hits_come_in_order_and_none_lies_inside_another_of_its_concept(birds: L
         assert other.end > one.end
 
 
-def test_the_vocabulary_gives_each_form_what_lookup_gives(birds: Lexicon) -> None:
-    """Forms, not exceptions, each with class, term, languages and strength."""
-    vocabulary = birds.vocabulary()
-    assert {"crane", "cranes", "1 wren", "many wrens", "작은 새", "雀"} < vocabulary.keys()
-    assert vocabulary.keys().isdisjoint({"crane driver", "雀卓", "새우"})
-    assert all(birds.lookup(form) == meanings for form, meanings in vocabulary.items())
+def test_the_forms_of_classes_are_those_that_lookup_knows_by_them(birds: Lexicon) -> None:
+    """Forms, not exceptions; each with class, term, languages and strength."""
+    classes = {term.concept for pack in birds.packs for term in pack.terms}
+    forms = set(birds.forms_of(classes))
+    assert {"crane", "cranes", "1 wren", "many wrens", "작은 새", "雀"} < forms
+    assert forms.isdisjoint({"crane driver", "雀卓", "새우"})
+    for name in classes:
+        for form in birds.forms_of({name}):
+            assert name in {meaning.concept for meaning in birds.lookup(form)}
     (meaning,) = birds.lookup("tit")
     assert (meaning.concept, meaning.term, meaning.language, meaning.strength) == ("minor.explicit", "tit", "en,fr", 1)
     assert birds.lookup("crane driver") == birds.lookup("none") == ()
@@ -218,9 +221,9 @@ def test_the_vocabulary_gives_each_form_what_lookup_gives(birds: Lexicon) -> Non
 
 @pytest.mark.parametrize("text", ["crane " * 1_333, "雀" * 8_000, "1wren" * 1_600, "tower " * 1_333, "작은 " * 2_600])
 def test_time_is_linear_in_the_text(birds: Lexicon, text: str) -> None:
-    """Eight thousand characters of nothing but words of a pack take far less than a tenth of a second."""
+    """Eight thousand characters of nothing but words of a pack take milliseconds; quadratic time would be seconds."""
     folded = fold(text)
     tokens = tokenize(folded.text)
     begin = time.perf_counter()
     birds.find(tokens, folded)
-    assert time.perf_counter() - begin < 0.1
+    assert time.perf_counter() - begin < 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -132,10 +132,13 @@ class Lexicon:
         """What a folded word, or words with one space between, stands for; empty when it is in no pack."""
         return tuple(entry.meaning for entry in self._entries.get(form, ()) if entry.meaning is not None)
 
-    def vocabulary(self) -> dict[str, tuple[Meaning, ...]]:
-        """All forms with what they stand for, but not those of hashed packs, which nobody can tell."""
-        found = ((form, self.lookup(form)) for form in self._entries)
-        return {form: meanings for form, meanings in found if meanings}
+    def forms_of(self, classes: Collection[str]) -> Iterator[str]:
+        """The forms that stand for one of these classes, but not those of hashed packs, which nobody can tell."""
+        for form, entries in self._entries.items():
+            for entry in entries:
+                if entry.meaning is not None and entry.meaning.concept in classes:
+                    yield form
+                    break
 
     def _expressions(self, tokens: Tokens) -> Iterator[tuple[int, int, str]]:
         """Start, end and spelling of every form in the words of the text."""

@@ -131,11 +131,7 @@ class PromptScreener:
 
     def _load(self, packs: str | Path, private: PrivatePacks | None) -> None:
         self.lexicon = load_lexicon(packs, private)
-        self._vocabulary = Vocabulary(
-            form
-            for form, meanings in self.lexicon.vocabulary().items()
-            if any(meaning.concept in _DISGUISED for meaning in meanings)
-        )
+        self._vocabulary = Vocabulary(self.lexicon.forms_of(_DISGUISED))
         # Read now: a broken table stops the start, and the first prompt does not pay for it.
         age_tables()
         cjk_patterns()
