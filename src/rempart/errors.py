@@ -10,10 +10,12 @@ The exception tree::
     │   ├── BankError               a bank or entry does not exist, exists already, or has a bad name
     │   ├── PackError               a prompt pack is broken, so no prompt can be screened
     │   └── NothingToCompareError   no blocking bank holds anything, so nothing was compared
-    └── UnavailableError            something this needs is not there now
-        ├── StoreError              the database cannot be opened, read or written
-        ├── DecoderError            decoding children cannot be started
-        └── RemoteError             a remote host may not be asked, or does not answer as it should
+    ├── UnavailableError            something this needs is not there now
+    │   ├── StoreError              the database cannot be opened, read or written
+    │   ├── DecoderError            decoding children cannot be started
+    │   ├── SnapshotError           the snapshot of an index is damaged, or cannot be read or written
+    │   └── RemoteError             a remote host may not be asked, or does not answer as it should
+    └── UndeclaredRouteError        a route of the service declares no permission, so nothing is served
 
 A failure of the *item* (a broken picture, a prompt that is too long) is never an exception: it is a value that
 carries a :class:`Reason`, so that one bad file cannot stop the batch it came in.
@@ -106,6 +108,10 @@ class DecoderError(UnavailableError):
     """The decoding children cannot be started; `rempart doctor` says why."""
 
 
+class SnapshotError(UnavailableError):
+    """The snapshot of an index cannot be used; delete it, and it is built anew from the bank."""
+
+
 class RemoteError(UnavailableError):
     """A remote host cannot be asked, or does not answer as it should; look whether it runs and is configured."""
 
@@ -138,15 +144,18 @@ class Reason(StrEnum):
     TRUNCATED = "truncated", "The file ends before the picture does; only a part could be compared."
     DAMAGED = "damaged", "The picture is damaged inside; only what decodes could be compared."
     CORRUPT = "corrupt", "The content looks like a picture but nothing of it decodes."
+    NO_VIDEO = "no_video", "It is of a video format but holds no video, only sound, a cover or data."
     TIMEOUT = "timeout", "Decoding took longer than the limit and was ended."
     OUT_OF_MEMORY = "out_of_memory", "Decoding needed more memory than the limit and was ended."
     CRASH = "crash", "The decoder crashed on this file."
     # The picture was read, but a comparison cannot be relied on.
     LOW_QUALITY = "low_quality", "The picture has too little detail for a perceptual hash; only digests were compared."
     STALE_LIST = "stale_list", "A list is older than its maximum age, so nothing can be called clear."
+    PREFILTERED = "prefiltered", "It is clear by a rough look only, as the caller asked; no exact hash was compared."
     # Matches.
     EXACT_MATCH = "exact_match", "A digest of the file equals one in a blocking bank."
     NEAR_MATCH = "near_match", "A perceptual hash lies within the radius of one in a blocking bank."
+    QUARANTINED = "quarantined", "Too many unlike pictures came near every entry that was hit; a person must look."
     ALLOWED = "allowed", "An entry of an allowing bank is exact, or nearer than every blocking one."
     SPECIMEN = "specimen", "It is rempart's harmless test item."
     # Prompts.

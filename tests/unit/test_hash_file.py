@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from rempart.errors import HashFileError, InvalidHashError
 from rempart.lists import HashFile, HashValue, parse_hash
-from rempart.lists.hashfile import BLOCK_BYTES
+from rempart.lists.hashfile import BLOCK_BYTES, LISTED_KINDS
 from rempart.store.tables import HashKind
 
 MD5, SHA1, SHA256 = ("9e107d9d372bb6826bd81d3542a419d6", "2f" * 20, "d7" * 32)
 PDQ = "0f" * 32
 
-values = st.sampled_from(list(HashKind)).flatmap(
+values = st.sampled_from(LISTED_KINDS).flatmap(
     lambda kind: st.builds(HashValue, st.just(kind), st.binary(min_size=kind.length, max_size=kind.length).filter(any))
 )
 
@@ -138,6 +138,15 @@ def test_a_single_bad_hash_is_refused_without_being_quoted() -> None:
         assert line[:12] not in str(caught.value)
     with pytest.raises(InvalidHashError):
         parse_hash("\ud800" * 32)
+
+
+def test_frames_of_videos_are_not_taken_one_by_one() -> None:
+    """An entry of one frame would be a video that every video with this frame holds whole."""
+    for text, kind in ((f"vpdq:{PDQ}", None), (PDQ, HashKind.VPDQ)):
+        with pytest.raises(InvalidHashError, match=r"the prefix is none of|bank the video itself"):
+            parse_hash(text, kind)
+        with pytest.raises(HashFileError, match="1 bad line"):
+            list(HashFile(io.BytesIO(text.encode()), kind=kind))
 
 
 def test_of_many_bad_lines_ten_are_named_and_all_are_counted() -> None:

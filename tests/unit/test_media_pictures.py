@@ -117,11 +117,28 @@ def test_no_more_frames_than_the_limit_are_read_and_the_rest_is_told(form: str, 
     assert hashed.reason is Reason.TOO_MANY_FRAMES
 
 
-def test_one_picture_in_a_format_of_layers_is_one_frame(lighthouse: Draw, saved: Saved) -> None:
-    """The sizes inside an icon are not pages."""
+def test_each_size_of_an_icon_is_a_frame_and_layers_are_none(lighthouse: Draw, saved: Saved) -> None:
+    """Viewers choose among sizes; the layers of a PSD are shown together, as its composite picture."""
     seen = outcome(saved(lighthouse((256, 256)), "ICO"))
     assert isinstance(seen, Picture)
-    assert (seen.frames, seen.frames_read) == (1, 1)
+    assert (seen.frames, seen.frames_read, seen.width) == (7, 7, 256)
+    seen = outcome(psd(lighthouse((64, 48))))
+    assert isinstance(seen, Picture)
+    assert (seen.frames, seen.frames_read, seen.format) == (1, 1, "psd")
+
+
+def psd(image: Image.Image) -> bytes:
+    """A picture as Photoshop stores it, with no layers but the composite one."""
+    head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, image.height, image.width, 8, 3)
+    return head + bytes(12) + b"\0\0" + b"".join(band.tobytes() for band in image.split())
+
+
+@pytest.mark.parametrize("size", [(100_001, 4), (4, 100_001)])
+def test_a_strip_longer_than_any_picture_is_refused(size: tuple[int, int]) -> None:
+    """Hashing takes time by the length of a side."""
+    with pytest.raises(Refused) as refused:
+        Picture(png_header(*size), MediaSettings())
+    assert (refused.value.reason, refused.value.size) == (Reason.TOO_MANY_PIXELS, size)
 
 
 def test_an_item_without_bytes_is_empty() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -16,15 +16,15 @@ from rempart.hashing.enlarged import enlarged_samples, is_small
 from rempart.hashing.hashed import ENLARGED, FULL, TRIMMED, Hashed, PictureHash
 from rempart.hashing.pdq import FloatArray, coefficients, downsample, quality, to_hash, turned
 from rempart.hashing.trim import content_box
-from rempart.media import Source, Unscannable, shared_pool
+from rempart.media import Pool, Source, Unscannable, shared_pool
 from rempart.media.child import read_content, work
 from rempart.media.decode import Picture
+from rempart.media.order import in_batches
 from rempart.media.outcome import Hex, Refused
-from rempart.media.pool import in_order
-from rempart.media.source import opened
 from rempart.settings import MediaSettings
 
 S = TypeVar("S", bound=Source)
+T = TypeVar("T")
 
 _ANSWER_BYTES_PER_FRAME = 1 << 12
 _ANSWER_BYTES = 1 << 12
@@ -61,27 +61,69 @@ def hash_image(source: Source, *, turned: bool = False, settings: MediaSettings 
     Raises:
         DecoderError: no child can be started.
     """
-    settings = settings or MediaSettings()
-    pool = shared_pool(__name__, settings)
-    limit = _ANSWER_BYTES + settings.max_frames * _ANSWER_BYTES_PER_FRAME
-    with opened(source) as file:
-        if isinstance(file, Unscannable):
-            return file
-        outcome = pool.run_open("hash", file, HashOptions(turned), Hashed, limit=limit)
-        if isinstance(outcome, Unscannable) and outcome.reason in _DIED:
-            digests = pool.run_open("digests", file, HashOptions(), FileDigests, limit=limit)
-            if isinstance(digests, FileDigests):
-                return _with_digests(outcome, Digests(digests.md5, digests.sha1, digests.sha256))
-        return outcome
+    pool = shared_pool(__name__, settings or MediaSettings())
+    return hash_batch(pool, HashOptions(turned), [source])[0]
 
 
 def hash_images(
-    sources: Iterable[S], *, turned: bool = False, settings: MediaSettings | None = None
+    sources: Iterable[S],
+    *,
+    turned: bool = False,
+    settings: MediaSettings | None = None,
+    otherwise: Callable[[S, Unscannable], Hashed | Unscannable] | None = None,
 ) -> Iterator[tuple[S, Hashed | Unscannable]]:
-    """Hash many pictures on all the pool's children; results come in the order of the sources, as they are ready."""
-    settings = settings or MediaSettings()
-    workers = shared_pool(__name__, settings).size
-    return in_order(partial(hash_image, turned=turned, settings=settings), sources, workers)
+    """Hash many pictures on all the pool's children; results come in the order of the sources, as they are ready.
+
+    Args:
+        sources: paths, or contents as bytes; taken only a few ahead of what is given.
+        turned: as for :func:`hash_image`.
+        settings: as for :func:`hash_image`.
+        otherwise: called with each source that is unscannable and why, in a thread of the pool while others go on;
+            what it returns is the result. So a video finds its way to the work that opens videos.
+
+    Raises:
+        DecoderError: no child can be started.
+    """
+    pool = shared_pool(__name__, settings or MediaSettings())
+
+    def retry(source: S, outcome: Hashed | Unscannable) -> Callable[[], Hashed | Unscannable] | None:
+        if otherwise is None or isinstance(outcome, Hashed):
+            return None
+        return partial(otherwise, source, outcome)
+
+    return in_batches(
+        partial(hash_batch, pool, HashOptions(turned)),
+        sources,
+        pool.size,
+        size=partial(pool.batch_size, "hash"),
+        retry=retry,
+    )
+
+
+def hash_batch(pool: Pool, options: HashOptions, sources: Sequence[S]) -> list[Hashed | Unscannable]:
+    """Hash a few pictures, one after the other in one child of a pool that knows the work of this module."""
+    limit = answer_limit(pool.settings)
+    return with_digests(pool, sources, pool.run_many("hash", sources, options, Hashed, limit=limit))
+
+
+def answer_limit(settings: MediaSettings) -> int:
+    """The most bytes that the hashes of one picture may have."""
+    return _ANSWER_BYTES + settings.max_frames * _ANSWER_BYTES_PER_FRAME
+
+
+def with_digests(pool: Pool, sources: Sequence[S], outcomes: Sequence[T | Unscannable]) -> list[T | Unscannable]:
+    """The outcomes of sources, with the digests of those that a child did not survive made by another."""
+    return [
+        _digested(pool, source, outcome) if isinstance(outcome, Unscannable) and outcome.reason in _DIED else outcome
+        for source, outcome in zip(sources, outcomes, strict=True)
+    ]
+
+
+def _digested(pool: Pool, source: Source, outcome: Unscannable) -> Unscannable:
+    digests = pool.run("digests", source, HashOptions(), FileDigests, limit=_ANSWER_BYTES)
+    if isinstance(digests, Unscannable):
+        return outcome
+    return _with_digests(outcome, Digests(digests.md5, digests.sha1, digests.sha256))
 
 
 def hash_content(content: bytes, settings: MediaSettings, options: HashOptions) -> Hashed:
@@ -92,8 +134,8 @@ def hash_content(content: bytes, settings: MediaSettings, options: HashOptions) 
     """
     picture = Picture(content, settings)
     hashes: dict[tuple[bytes, str], PictureHash] = {}
-    for number, pixels in enumerate(picture):
-        for one in frame_hashes(pixels, number, with_turned=options.turned):
+    for pixels in picture:
+        for one in frame_hashes(pixels, picture.number, with_turned=options.turned):
             hashes.setdefault((one.hash, one.variant), one)
     return Hashed(
         format=picture.format,
@@ -133,7 +175,8 @@ def _forms(samples: FloatArray, detail: int, variant: str, number: int, *, with_
 
 
 @work("hash", HashOptions)
-def _hash(descriptor: int, settings: MediaSettings, options: HashOptions) -> Hashed | Unscannable:
+def hash_file(descriptor: int, settings: MediaSettings, options: HashOptions) -> Hashed | Unscannable:
+    """Hash an open file; done in a child. Whatever is wrong with it, the digests of its bytes are made."""
     content = read_content(descriptor, settings.max_file_bytes)
     if content is None:
         return _with_digests(Unscannable(reason=Reason.TOO_LARGE), digest_file(descriptor))

@@ -7,6 +7,7 @@ options.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -27,32 +28,36 @@ from rempart.settings import MIB, MediaSettings
 READY = b"ready"
 _STDERR_BYTES = MIB
 _OPEN_FILES = 32
+_DESCRIPTORS = 2  # the file, and for some work one to write to
 
 F = TypeVar("F", bound=Callable[..., msgspec.Struct])
 
-_jobs: dict[str, tuple[Callable[..., msgspec.Struct], type[msgspec.Struct]]] = {}
+_jobs: dict[str, tuple[Callable[..., msgspec.Struct], msgspec.msgpack.Decoder[msgspec.Struct]]] = {}
 
 
 def work(name: str, options: type[msgspec.Struct]) -> Callable[[F], F]:
     """Register a function as the work of that name.
 
-    It is called with the open descriptor of the file, the limits, and its options decoded to the given Struct, and
-    returns a Struct; raising :class:`Refused` says why the file cannot be read.
+    It is called with the open descriptor of the file, the limits, its options decoded to the given Struct, and a
+    descriptor to write to if the parent sent one. It returns a Struct; raising :class:`Refused` says why the file
+    cannot be read.
     """
+    decoder = msgspec.msgpack.Decoder(options)
 
     def register(function: F) -> F:
-        _jobs[name] = (function, options)
+        _jobs[name] = (function, decoder)
         return function
 
     return register
 
 
-def answer(request: wire.Request, descriptor: int, settings: MediaSettings) -> msgspec.Struct:
+def answer(request: wire.Request, descriptors: list[int], settings: MediaSettings) -> msgspec.Struct:
     """Do one request; whatever goes wrong with the file becomes an :class:`Unscannable`."""
-    function, options_type = _jobs[request.work]
-    options = msgspec.msgpack.decode(request.options, type=options_type)
+    function, decoder = _jobs[request.work]
+    options = decoder.decode(request.options)
+    descriptor, *room = descriptors
     try:
-        return function(descriptor, settings, options)
+        return function(descriptor, settings, options, *room)
     except Refused as refused:
         return refused.as_outcome()
     except MemoryError:
@@ -85,23 +90,28 @@ def main() -> None:
     channel = socket.socket(fileno=int(channel_number))
     import_module(module)
     _confine(settings)
-    wire.send(channel, READY)
+    wire.send(channel, 0, READY)
     encode = msgspec.msgpack.Encoder().encode
     requests = msgspec.msgpack.Decoder(wire.Request)
+    stderr = sys.stderr.fileno()
+    gc.freeze()  # what was imported stays: no need to look through it again and again
     while True:
         try:
-            body, descriptor = wire.receive_with_file(channel, wire.REQUEST_LIMIT)
+            number, body, descriptors = wire.receive_with_files(channel, wire.REQUEST_LIMIT, _DESCRIPTORS)
         except EOFError:
             return
+        request = requests.decode(body)
         # Should the parent die meanwhile, nobody would end a decoder that spins: the alarm's default action does.
-        signal.setitimer(signal.ITIMER_REAL, 2 * settings.wall_seconds)
+        signal.setitimer(signal.ITIMER_REAL, 2 * request.seconds)
         try:
-            reply = encode(answer(requests.decode(body), descriptor, settings))
+            reply = encode(answer(request, descriptors, settings))
         finally:
-            os.close(descriptor)
+            for descriptor in descriptors:
+                os.close(descriptor)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        os.ftruncate(sys.stderr.fileno(), 0)
-        wire.send(channel, reply)
+        if os.fstat(stderr).st_size:
+            os.ftruncate(stderr, 0)
+        wire.send(channel, number, reply)
 
 
 def _confine(settings: MediaSettings) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 import simplejpeg
 from PIL import Image
 
@@ -26,6 +27,7 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SEGMENT_HEAD = 4  # two bytes of marker, two of length
 _ORIENTATION = 0x0112
 _COEFFICIENTS = 64
+_GREY = 128
 CMYK_COMPONENTS = 4
 
 
@@ -85,7 +87,37 @@ def decode(data: bytes, header: Header) -> tuple[Pixels, Reason | None, bool]:
         pixels, _ = _strictly(data, header)
     if pixels is not None:
         return pixels, None, end_missing
-    return _pixels(data, header, strict=False), Reason.TRUNCATED if truncated else Reason.DAMAGED, False
+    return _loosely(data, header), Reason.TRUNCATED if truncated else Reason.DAMAGED, False
+
+
+def decode_scaled(data: bytes, header: Header, factor: int) -> Pixels | None:
+    """Decode a plain JPEG at a fraction of its size, which libjpeg-turbo does within the cosine transform.
+
+    Every coefficient is still read, so that damage is noticed as in :func:`decode`.
+
+    Args:
+        data: the whole file.
+        header: what :func:`read_header` made of it.
+        factor: 2, 4 or 8.
+
+    Returns:
+        A uint8 array of luma of shape (height / factor, width / factor), rounded up, not yet turned by its orientation.
+        None for whatever is not whole and plain: a part, inks, more than one picture, stray bytes, or any complaint of
+        the decoder. :func:`decode` knows what to do with those.
+    """
+    if not header.scan_offset or header.multi_picture or header.components == CMYK_COMPONENTS:
+        return None
+    if data.rfind(_END, header.scan_offset) < 0:
+        return None
+    height, width = -(-header.height // factor), -(-header.width // factor)
+    try:
+        # The decoder takes the smallest of its scales that is no smaller than this.
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            *(data, "GRAY"), fastdct=False, fastupsample=False, min_height=height, min_width=width, min_factor=factor
+        )
+    except ValueError:
+        return None
+    return pixels[:, :, 0] if pixels.shape[:2] == (height, width) else None
 
 
 def _strictly(data: bytes, header: Header) -> tuple[Pixels | None, str]:
@@ -96,9 +128,25 @@ def _strictly(data: bytes, header: Header) -> tuple[Pixels | None, str]:
         return None, str(error)
 
 
-def _pixels(data: bytes, header: Header, *, strict: bool) -> Pixels:
+def _loosely(data: bytes, header: Header) -> Pixels:
+    """As much as decodes, and grey for the rest.
+
+    Once libjpeg-turbo has complained, an error that ends its work passes for one more complaint, and what it has not
+    written by then would be what the memory held before: the last picture, perhaps.
+    """
+    inks = CMYK_COMPONENTS if header.components == CMYK_COMPONENTS else 1
+    buffer = np.full(header.height * header.width * inks, _GREY, np.uint8)
+    pixels = _pixels(data, header, strict=False, buffer=buffer)
+    if (buffer == _GREY).all():
+        raise ValueError("nothing was decoded")
+    return pixels
+
+
+def _pixels(data: bytes, header: Header, *, strict: bool, buffer: Pixels | None = None) -> Pixels:
     space = "CMYK" if header.components == CMYK_COMPONENTS else "GRAY"
-    pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace=space, fastdct=False, fastupsample=False, strict=strict)
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        data, colorspace=space, fastdct=False, fastupsample=False, strict=strict, buffer=buffer
+    )
     return pixels
 
 

@@ -55,6 +55,16 @@ def to_plain(image: Image.Image) -> tuple[Pixels, list[str]]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), notes
 
 
+def to_layer(image: Image.Image) -> tuple[Pixels, list[str]]:
+    """A picture that is to be laid over others: uint8 of shape (height, width, 4), RGB and how opaque it is.
+
+    Only for modes that GIF and PNG know.
+    """
+    if image.mode == "I" or image.mode.startswith("I;"):
+        return np.asarray(Image.fromarray(_deep_to_grey(image)).convert("RGBA")), ["deep"]
+    return np.asarray(image.convert("RGBA")), [_NOTES[image.mode]] if image.mode in _NOTES else []
+
+
 def inks_to_plain(inks: Pixels) -> tuple[Pixels, list[str]]:
     """The inks of a CMYK JPEG, shape (height, width, 4), as RGB; 255 is no ink, for so Adobe stores them."""
     height, width = inks.shape[:2]
@@ -64,10 +74,19 @@ def inks_to_plain(inks: Pixels) -> tuple[Pixels, list[str]]:
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation 1..8 of an opened picture; 1 when it has none that is valid."""
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        return _valid(image.getexif())
     except Exception:  # noqa: BLE001 -- Pillow raises many kinds on hostile EXIF; then the picture has no orientation
         return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def exif_orientation(block: bytes) -> int:
+    """The same of a bare EXIF block, which begins with its byte order."""
+    tags = Image.Exif()
+    try:
+        tags.load(b"Exif\0\0" + block)
+        return _valid(tags)
+    except Exception:  # noqa: BLE001 -- as above
+        return 1
 
 
 def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -77,6 +96,11 @@ def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
     quarter_turns, mirrored = _TURNS[orientation]
     turned = np.rot90(pixels, quarter_turns)
     return turned[:, ::-1] if mirrored else turned
+
+
+def _valid(tags: Image.Exif) -> int:
+    value = tags.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _over_white(image: Image.Image) -> tuple[Pixels, bool]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from rempart.errors import Reason
 from rempart.media.child import read_content, work
@@ -14,27 +13,28 @@ from rempart.media.decode import Picture
 from rempart.media.normalise import Pixels
 from rempart.media.outcome import Refused, ShortText, Size, Unscannable
 from rempart.media.pool import shared_pool
-from rempart.media.source import Source
+from rempart.media.source import Source, room_for, write, written
 from rempart.settings import MediaSettings
 
-_HEADER_BYTES = 4096
+_ANSWER_BYTES = 1 << 16
+_MOST_CHANNELS: Final = 3
 
 
-class Raster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Raster(msgspec.Struct, frozen=True, kw_only=True):
     """The first frame of a picture, upright, alpha over white.
 
     Attributes:
         channels: 1 for grey, 3 for RGB.
-        content: height x width x channels bytes, row by row.
+        content: height x width x channels bytes, row by row, read-only.
     """
 
-    format: ShortText
-    width: Size
-    height: Size
-    channels: Annotated[int, Meta(ge=1, le=3)]
-    content: bytes
-    frames: Size
-    normalised: tuple[ShortText, ...]
+    format: str
+    width: int
+    height: int
+    channels: int
+    content: memoryview
+    frames: int
+    normalised: tuple[str, ...]
     partial: Reason | None
 
     @property
@@ -44,12 +44,27 @@ class Raster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         return np.frombuffer(self.content, np.uint8).reshape(shape)
 
 
+class _Decoded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer of the work "decode": all of a raster but its content."""
+
+    format: ShortText
+    width: Size
+    height: Size
+    channels: Literal[1, 3]
+    frames: Size
+    normalised: tuple[ShortText, ...]
+    partial: Reason | None
+
+
 class _Nothing(msgspec.Struct, frozen=True):
     """Decoding has no options."""
 
 
 def decode(source: Source, settings: MediaSettings | None = None) -> Raster | Unscannable:
     """The first frame of an untrusted picture, decoded in a child process within limits.
+
+    The pixels come back in memory that the child wrote to and both share, so that however many there are, none is
+    copied on the way.
 
     Args:
         source: a path, or the content as bytes.
@@ -59,23 +74,30 @@ def decode(source: Source, settings: MediaSettings | None = None) -> Raster | Un
         DecoderError: no child can be started.
     """
     settings = settings or MediaSettings()
-    limit = 3 * settings.max_pixels + _HEADER_BYTES
-    return shared_pool(__name__, settings).run("decode", source, _Nothing(), Raster, limit=limit)
+    pool = shared_pool(__name__, settings)
+    with room_for(_MOST_CHANNELS * settings.max_pixels) as room:
+        answer = pool.run("decode", source, _Nothing(), _Decoded, limit=_ANSWER_BYTES, room=room)
+        if isinstance(answer, Unscannable):
+            return answer
+        content = written(room, answer.width * answer.height * answer.channels)
+        if content is None:
+            return Unscannable(reason=Reason.CRASH)
+        return Raster(**msgspec.structs.asdict(answer), content=content)
 
 
 @work("decode", _Nothing)
-def _decode(descriptor: int, settings: MediaSettings, _: _Nothing) -> Raster:
+def _decode(descriptor: int, settings: MediaSettings, _: _Nothing, room: int) -> _Decoded:
     content = read_content(descriptor, settings.max_file_bytes)
     if content is None:
         raise Refused(Reason.TOO_LARGE)
     picture = Picture(content, settings)
-    pixels = next(iter(picture))
-    return Raster(
+    pixels = np.ascontiguousarray(next(iter(picture)))
+    write(room, pixels.data)
+    return _Decoded(
         format=picture.format,
         width=picture.width,
         height=picture.height,
-        channels=1 if pixels.ndim == 2 else pixels.shape[2],  # noqa: PLR2004 -- rows and columns only: grey
-        content=np.ascontiguousarray(pixels).tobytes(),
+        channels=1 if pixels.ndim == 2 else _MOST_CHANNELS,  # noqa: PLR2004 -- rows and columns only: grey
         frames=picture.frames,
         normalised=tuple(picture.normalised),
         partial=picture.partial,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import mmap
 import os
 import stat
 import tempfile
@@ -37,6 +39,46 @@ def opened(source: Source) -> Iterator[int | Unscannable]:
         yield descriptor if regular else Unscannable(reason=Reason.NOT_A_FILE)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def room_for(size: int) -> Iterator[int]:
+    """A descriptor of nameless memory to which a child may write up to ``size`` bytes, and which it cannot resize.
+
+    Nothing is taken of it before it is written to. :func:`written` reads it.
+    """
+    descriptor = os.memfd_create("rempart", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, size)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def written(room: int, size: int) -> memoryview | None:
+    """The first ``size`` bytes that a child wrote, without a copy, sealed so that nobody can change them any more.
+
+    None when there is less room, or when the child still holds it open for writing.
+    """
+    if not 0 < size <= os.fstat(room).st_size:
+        return None
+    try:
+        fcntl.fcntl(room, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
+    except OSError:
+        return None
+    return memoryview(mmap.mmap(room, size, prot=mmap.PROT_READ))
+
+
+def write(room: int, content: memoryview) -> None:
+    """Write from the beginning; in a child, for which :func:`written` reads.
+
+    Raises:
+        ValueError: there is less room.
+    """
+    # A child may write no large files, and this would count as one: a mapping does not.
+    with mmap.mmap(room, content.nbytes) as view:
+        view[:] = content.cast("B")
 
 
 def _reason(error: OSError | ValueError) -> Reason:
