@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rempart.errors import InvalidHashError, UsageError
-from rempart.matching import index as index_module
-from rempart.matching import kernel
+from rempart.matching import compiled as compiled_module
+from rempart.matching import search, segment
 from rempart.matching.index import HashIndex, Hit
 from rempart.matching.permutation import bit_order, shuffle
 
@@ -76,8 +77,16 @@ def sample(kind: str, rows: int, rng: np.random.Generator) -> Table:
 def build(hashes: object, ids: object = None, *, compiled: bool) -> HashIndex:
     """Build with the one or the other search, whatever the number of hashes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_module, "SMALL", -1 if compiled else sys.maxsize)
+        patch.setattr(segment, "SMALL", -1 if compiled else sys.maxsize)
         return HashIndex.build(hashes, ids)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def the_way_through_the_buckets_is_taken() -> Iterator[None]:
+    """For so few hashes, comparing with all would nearly always be quicker, and the buckets would go untested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_EFFORT", np.inf)
+        yield
 
 
 both = pytest.mark.parametrize("compiled", [False, True], ids=["numpy", "compiled"])
@@ -152,9 +161,8 @@ def test_no_way_to_spread_the_difference_over_the_chunks_escapes(radius: int) ->
 def test_the_compiled_search_reports_every_row_once(crowd: Table, radius: int) -> None:
     """A row that several chunks find is written down once, before ids are looked at."""
     index = build(crowd, compiled=True)
-    assert index._buckets is not None
     queries = np.concatenate([crowd[::40], np.random.default_rng(3).integers(0, 256, (20, 32), dtype=np.uint8)])
-    owners, rows, distances = index_module._search_buckets(index._words, index._buckets, shuffle(queries), radius)
+    owners, rows, distances = search._search_buckets(index._view, shuffle(queries), radius)[:3]
     bits = np.unpackbits(crowd, axis=1)
     assert sorted(zip(owners.tolist(), rows.tolist(), distances.tolist(), strict=True)) == [
         (number, row, distance)
@@ -164,19 +172,24 @@ def test_the_compiled_search_reports_every_row_once(crowd: Table, radius: int) -
     ]
 
 
-def test_crowded_buckets_cost_no_more_than_reading_every_row() -> None:
-    """When the buckets of a query hold more entries than the index has rows, the rows are read instead."""
+def test_crowded_buckets_cost_no_more_than_reading_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the way through a query's buckets costs more than the index has rows, the rows are read, and it says so."""
+    monkeypatch.setattr(search, "_EFFORT", 1.0)
     rng = np.random.default_rng(5)
-    same = np.tile(rng.integers(0, 256, 32, dtype=np.uint8), (300, 1))
-    index = build(np.concatenate([same, rng.integers(0, 256, (300, 32), dtype=np.uint8)]), compiled=True)
-    assert index._buckets is not None
-    plan = np.empty((kernel.CHUNKS * 17 + kernel.AHEAD, 3), np.int64)
-    crowded, lone = (
-        kernel.plan_probes(index._words[row], 31, len(index), index._buckets.starts, plan) for row in (0, 599)
-    )
-    assert crowded == -1
-    assert lone >= 16
-    assert index.query(same[0]) == [Hit(row, 0) for row in range(300)]
+    same = np.tile(rng.integers(0, 256, 32, dtype=np.uint8), (15_000, 1))
+    index = build(np.concatenate([same, rng.integers(0, 256, (15_000, 32), dtype=np.uint8)]), compiled=True)
+    crowded, lone = (index.query_many([same[0]]), index.query_many([index_row(index, 29_999)]))
+    assert crowded.ids.tolist() == list(range(15_000))
+    assert lone.ids.tolist() == [29_999]
+    assert (crowded.scanned, lone.scanned) == (1, 0)
+
+
+def index_row(index: HashIndex, row: int) -> Table:
+    """A hash that was put into an index."""
+    words = index._view.segment.words[row : row + 1].view(np.uint8)
+    bits = np.empty(256, np.uint8)
+    bits[ORDER] = np.unpackbits(words)
+    return np.packbits(bits)
 
 
 @both
@@ -313,7 +326,7 @@ def test_a_radius_out_of_range_is_refused(radius: object) -> None:
 
 def test_more_rows_than_row_numbers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row numbers have 32 bits in the buckets; what goes beyond must not wrap around."""
-    monkeypatch.setattr(index_module, "MAX_ROWS", 2)
+    monkeypatch.setattr(segment, "MAX_ROWS", 2)
     assert len(HashIndex.build([GOOD] * 2)) == 2
     with pytest.raises(UsageError, match="at most 2 hashes"):
         HashIndex.build([GOOD] * 3)
@@ -392,14 +405,14 @@ def test_compiled_code_is_kept_in_a_private_folder(tmp_path: Path, monkeypatch: 
     """The cache is a folder of mode 0700; a damaged file in it is no obstacle; other users of numba notice nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     place = numba.config.CACHE_DIR
-    assert kernel.compiled(doubled, numba.int64)(21) == 42
+    assert compiled_module.compiled(doubled, numba.int64)(21) == 42
     folder = tmp_path / "rempart" / "numba"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert files
     for file in files:
         file.write_bytes(b"not a pickle")
-    assert kernel.compiled(doubled, numba.int64)(22) == 44
+    assert compiled_module.compiled(doubled, numba.int64)(22) == 44
     assert place == numba.config.CACHE_DIR
 
 
@@ -420,6 +433,6 @@ def test_a_cache_folder_that_is_not_private_is_not_used(
         folder.symlink_to(elsewhere)
     else:
         folder.touch()
-    assert kernel.cache_folder() is None
-    assert kernel.compiled(doubled, numba.int64)(21) == 42
+    assert compiled_module.cache_folder() is None
+    assert compiled_module.compiled(doubled, numba.int64)(21) == 42
     assert not [file for file in tmp_path.rglob("*") if file.suffix in {".nbi", ".nbc"}]

@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 
 from rempart.errors import BankError, NothingToCompareError, Reason
 from rempart.hashing import Digests, Hashed, PictureHash, Unscannable, digest, hash_image
-from rempart.matching import Bank, DigestRows, Kind, Matcher, Outcome, PdqRows, specimen
+from rempart.matching import (
+    Bank,
+    DigestRows,
+    FrameRows,
+    HashIndex,
+    Kind,
+    Matcher,
+    Outcome,
+    PdqRows,
+    Sighting,
+    Verdict,
+    VideoRule,
+    specimen,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KNOWN = random.Random(1).randbytes(32)
@@ -66,8 +79,10 @@ def bank(
     sha256: str | None = None,
     max_age_seconds: int | None = None,
     refreshed_at: datetime = NOW,
+    videos: Sequence[Sequence[bytes]] = (),
+    rule: VideoRule = VideoRule(),  # noqa: B008 -- it is frozen
 ) -> Bank:
-    """A bank with an entry for each hash, numbered from 1, and one more for a digest."""
+    """A bank with an entry for each hash, numbered from 1, one more for a digest, and videos numbered from 100."""
     rows = PdqRows.of([value.hex() for value in hashes])
     if qualities is not None:
         rows = rows._replace(qualities=np.array(qualities, np.int16))
@@ -75,6 +90,7 @@ def bank(
     if sha256 is not None:
         values = np.frombuffer(bytes.fromhex(sha256), np.uint8).reshape(1, -1)
         digests["sha256"] = DigestRows(values, np.array([len(hashes) + 1], np.int64))
+    frames = [(frame, 100 + number) for number, video in enumerate(videos) for frame in video]
     return Bank(
         name,
         kind=kind,
@@ -85,12 +101,31 @@ def bank(
         max_age_seconds=max_age_seconds,
         pdq=rows,
         digests=digests,
+        frames=FrameRows(
+            np.frombuffer(b"".join(frame for frame, _ in frames), np.uint8).reshape(-1, 32),
+            np.array([entry for _, entry in frames], np.int64),
+            np.full(len(frames), -1, np.int16),
+        ),
+        video_rule=rule,
     )
 
 
-def allowing(*hashes: bytes, sha256: str | None = None) -> Bank:
+def allowing(
+    *hashes: bytes, sha256: str | None = None, videos: Sequence[Sequence[bytes]] = (), floor: int = 50
+) -> Bank:
     """An allowing bank."""
-    return bank(*hashes, name="FINE", kind=Kind.ALLOWING, sha256=sha256)
+    return bank(*hashes, name="FINE", kind=Kind.ALLOWING, sha256=sha256, videos=videos, floor=floor)
+
+
+def shots(count: int, seed: int) -> list[bytes]:
+    """Frames of a clip, all unlike each other and those of other seeds."""
+    return [random.Random(1000 * seed + number).randbytes(32) for number in range(count)]
+
+
+def video(*frames: bytes, digests: Digests = NO_DIGESTS, quality: int = 100, unread: int = 0) -> Hashed:
+    """A video with a frame a second."""
+    hashes = [PictureHash(value, quality, "full", number, float(number)) for number, value in enumerate(frames)]
+    return item(*hashes, digests=digests, frames=len(frames) + unread, frames_read=len(frames))
 
 
 def matcher(*banks: Bank) -> Matcher:
@@ -295,7 +330,16 @@ def test_digest_look_up_finds_exactly_the_entries_that_hold_the_digest(
         assert looked.exact("sha1", wanted) == sorted({e for e, v in zip(entries, values, strict=True) if v == wanted})
 
 
-@pytest.mark.parametrize("wrong", [{"radius": 32}, {"radius": -1}, {"quality_floor": 101}, {"name": "lower"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"radius": 64},
+        {"radius": -1},
+        {"quality_floor": 101},
+        {"name": "lower"},
+        {"video_rule": VideoRule(query_percent=None, banked_percent=None, run_seconds=None)},
+    ],
+)
 def test_a_bank_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     """Before anything is compared with it."""
     with pytest.raises(BankError):
@@ -324,3 +368,236 @@ def test_the_specimen_does_not_hide_a_real_match() -> None:
     verdict = matcher(bank(picture.hashes[0].hash)).match(picture)
     assert verdict.reasons == (Reason.SPECIMEN, Reason.NEAR_MATCH)
     assert [hit.bank for hit in verdict.matches] == ["SPECIMEN", "KNOWN"]
+
+
+CLIP, HARMLESS = shots(10, 1), shots(60, 2)
+
+
+def test_a_video_in_a_banked_video_is_a_match_that_tells_the_shares_and_the_run() -> None:
+    """Found by the whole, so the entry is shown once; the frame is where the run begins."""
+    asked = video(*HARMLESS[:30], *(flipped(frame, 5) for frame in CLIP), *HARMLESS[30:])
+    verdict = matcher(bank(videos=[shots(9, 3), CLIP])).match(asked)
+    (hit,) = verdict.matches
+    assert (verdict.verdict, verdict.reasons) == (Outcome.MATCH, (Reason.NEAR_MATCH,))
+    assert (hit.entry, hit.kind, hit.variant, hit.frame, hit.distance) == (101, "vpdq", "video", 30, 5)
+    assert hit.query_percent == pytest.approx(100 * 10 / 70)
+    assert (hit.banked_percent, hit.run_seconds) == (100.0, 10.0)
+    assert matcher(bank(videos=[CLIP])).match(video(*HARMLESS)).verdict is Outcome.CLEAR
+
+
+def test_the_rule_of_the_bank_decides_which_videos_match() -> None:
+    """A clip in a long upload, by one direction and not by the other."""
+    asked = video(*CLIP[:4], *HARMLESS)
+    for rule, outcome in (
+        (VideoRule(query_percent=80, banked_percent=None, run_seconds=None), Outcome.CLEAR),
+        (VideoRule(query_percent=None, banked_percent=40, run_seconds=None), Outcome.MATCH),
+        (VideoRule(query_percent=None, banked_percent=41, run_seconds=None), Outcome.CLEAR),
+        (VideoRule(query_percent=None, banked_percent=None, run_seconds=4.0), Outcome.MATCH),
+    ):
+        assert matcher(bank(videos=[CLIP], rule=rule)).match(asked).verdict is outcome
+
+
+def test_a_frame_of_a_video_is_compared_with_banked_pictures() -> None:
+    """And cancelled by an allowing picture on the same frame alone."""
+    asked = video(*HARMLESS[:5], flipped(KNOWN, 6), *HARMLESS[5:9])
+    (hit,) = matcher(bank(KNOWN)).match(asked).matches
+    assert (hit.kind, hit.frame, hit.distance, hit.query_percent) == ("pdq", 5, 6, None)
+    assert matcher(bank(KNOWN), allowing(flipped(KNOWN, 6))).match(asked).verdict is Outcome.CLEAR
+    assert matcher(bank(KNOWN), allowing(HARMLESS[0])).match(asked).verdict is Outcome.MATCH
+
+
+def test_a_picture_is_not_compared_with_the_frames_of_banked_videos() -> None:
+    """An end card of a banked video is in thousands of innocent ones, and in pictures of it."""
+    verdict = matcher(bank(videos=[CLIP])).match(item(full(CLIP[3])))
+    assert verdict.verdict is Outcome.CLEAR
+
+
+def test_a_bank_of_videos_alone_is_something_to_compare_with() -> None:
+    """And a video of which nothing can be compared is unscannable, like one whose end was not read."""
+    known = matcher(bank(videos=[CLIP]))
+    known.check()
+    assert known.match(video(*HARMLESS, quality=10)).reasons == (Reason.LOW_QUALITY,)
+    assert known.match(video(*HARMLESS, unread=1)).verdict is Outcome.UNSCANNABLE
+    assert known.match(video(*CLIP, unread=1)).verdict is Outcome.MATCH
+
+
+def test_the_cover_of_a_video_does_not_stand_for_its_frames() -> None:
+    """It is compared with banked pictures, but a video of which only the cover says anything was not looked at."""
+    flat = [PictureHash(frame, 10, "full", number, float(number)) for number, frame in enumerate(CLIP)]
+    covered = item(*flat, full(OTHER, frame=len(CLIP)), frames=len(CLIP) + 1)
+    assert matcher(bank(KNOWN)).match(covered).reasons == (Reason.LOW_QUALITY,)
+    assert matcher(bank(OTHER)).match(covered).verdict is Outcome.MATCH
+
+
+def test_an_allowed_video_that_is_all_of_the_asked_one_cancels_what_shares_only_an_opening() -> None:
+    """Both hold the same studio's opening; the asked video is the harmless one, encoded anew."""
+    opening = shots(7, 4)
+    blocked, fine = [*opening, *CLIP], [*opening, *HARMLESS]
+    asked = video(*(flipped(frame, 4) for frame in fine))
+    assert matcher(bank(videos=[blocked])).match(asked).verdict is Outcome.MATCH
+    verdict = matcher(bank(videos=[blocked]), allowing(videos=[fine])).match(asked)
+    assert (verdict.verdict, verdict.reasons) == (Outcome.CLEAR, (Reason.ALLOWED,))
+    assert [(hit.bank, hit.cancelled) for hit in verdict.matches] == [("KNOWN", True), ("FINE", False)]
+    assert matcher(bank(videos=[blocked]), allowing(videos=[fine])).match(video(*blocked)).verdict is Outcome.MATCH
+
+
+def test_a_known_clip_does_not_hide_in_a_long_harmless_video() -> None:
+    """Though the allowed video holds far more of the asked one."""
+    asked = video(*HARMLESS, *CLIP)
+    verdict = matcher(bank(videos=[CLIP]), allowing(videos=[HARMLESS])).match(asked)
+    assert verdict.verdict is Outcome.MATCH
+    assert [hit.cancelled for hit in verdict.matches] == [False, False]
+
+
+@pytest.mark.parametrize(("blocked", "allowed", "outcome"), [(6, 5, "clear"), (6, 6, "match"), (6, 7, "match")])
+def test_of_two_videos_that_hold_all_of_the_asked_one_the_strictly_nearer_decides(
+    blocked: int, allowed: int, outcome: str
+) -> None:
+    """In doubt the match stands."""
+    known, fine = ([flipped(frame, bits, seed=bits) for frame in CLIP] for bits in (blocked, allowed))
+    assert matcher(bank(videos=[known]), allowing(videos=[fine])).match(video(*CLIP)).verdict == outcome
+
+
+def test_frames_that_an_allowing_bank_does_not_look_at_are_not_allowed_by_it() -> None:
+    """Its floor is higher, so of a hit on weak frames it cannot say anything."""
+    weak = [PictureHash(frame, 60, "full", number, float(number)) for number, frame in enumerate(CLIP)]
+    good = [PictureHash(frame, 100, "full", number, float(number)) for number, frame in enumerate(HARMLESS, len(CLIP))]
+    asked = item(*weak, *good, frames=len(CLIP) + len(HARMLESS))
+    fine = [*CLIP, *HARMLESS]
+    blocking = bank(videos=[[flipped(frame, 3) for frame in CLIP]])
+    assert matcher(blocking, allowing(videos=[fine])).match(asked).verdict is Outcome.CLEAR
+    assert matcher(blocking, allowing(videos=[fine], floor=90)).match(asked).verdict is Outcome.MATCH
+
+
+def test_an_allowed_digest_cancels_a_video_and_an_allowed_video_no_digest() -> None:
+    """As for pictures."""
+    digests = digest(b"a harmless film")
+    asked = video(*CLIP, digests=digests)
+    near = matcher(bank(videos=[CLIP]), allowing(sha256=digests.sha256))
+    assert near.match(asked).verdict is Outcome.CLEAR
+    exact = matcher(bank(sha256=digests.sha256), allowing(videos=[CLIP]))
+    assert exact.match(asked).verdict is Outcome.MATCH
+
+
+class Watch:
+    """Puts an entry into quarantine at its third picture, copies or not, and remembers what it was told."""
+
+    def __init__(self, *quarantined: int) -> None:
+        self.quarantined = set(quarantined)
+        self.told: list[Sighting] = []
+
+    def __contains__(self, entry: object) -> bool:
+        return entry in self.quarantined
+
+    def see(self, sighting: Sighting) -> None:
+        """Take note."""
+        self.told.append(sighting)
+        if sum(told.entry == sighting.entry for told in self.told) == 3:
+            self.quarantined.add(sighting.entry)
+
+
+def watched(watch: Watch, *banks: Bank) -> Matcher:
+    """A matcher at a fixed moment, with a watch."""
+    return Matcher(banks, quarantined=watch, watch=watch.see, clock=lambda: NOW)
+
+
+def test_near_matches_of_an_entry_in_quarantine_stay_matches_and_are_marked() -> None:
+    """With a reason by which a policy sends them to a person, while no other hit stands."""
+    watch = Watch(1)
+    verdict = watched(watch, bank(KNOWN, OTHER)).match(item(full(flipped(KNOWN, 9))))
+    assert (verdict.verdict, verdict.reasons) == (Outcome.MATCH, (Reason.NEAR_MATCH, Reason.QUARANTINED))
+    assert [hit.quarantined for hit in verdict.matches] == [True]
+    both = watched(watch, bank(KNOWN, OTHER)).match(item(full(KNOWN), full(OTHER, frame=1), frames=2))
+    assert both.reasons == (Reason.NEAR_MATCH,)
+    assert {hit.entry: hit.quarantined for hit in both.matches} == {1: True, 2: False}
+    clip = watched(Watch(100), bank(videos=[CLIP])).match(video(*CLIP))
+    assert clip.reasons == (Reason.NEAR_MATCH, Reason.QUARANTINED)
+
+
+def test_exact_matches_never_are_in_quarantine_nor_counted() -> None:
+    """Entry 1 is known by a digest; the very file says nothing of what its looks are near to."""
+    digests = digest(b"the very file")
+    watch = Watch(1, 2)
+    verdict = watched(watch, bank(KNOWN, sha256=digests.sha256)).match(item(full(KNOWN), digests=digests))
+    assert verdict.reasons == (Reason.EXACT_MATCH, Reason.NEAR_MATCH)
+    assert {hit.kind: hit.quarantined for hit in verdict.matches} == {"sha256": False, "pdq": True}
+    other = Watch()
+    watched(other, bank(KNOWN, sha256=digests.sha256)).match(item(full(KNOWN), digests=digests))
+    assert other.told == []
+
+
+def test_the_watch_is_told_once_of_each_entry_that_a_picture_comes_near() -> None:
+    """By the nearest hash, whatever the frame; not of allowing entries, cancelled hits or entries in quarantine."""
+    near, nearer = flipped(KNOWN, 9), flipped(KNOWN, 2)
+    watch = Watch(2)
+    known = bank(KNOWN, flipped(KNOWN, 1), radius=20)
+    watched(watch, known, allowing(OTHER)).match(
+        item(full(near), full(nearer, frame=1), full(OTHER, frame=2), frames=3)
+    )
+    assert watch.told == [Sighting(1, nearer, 20)]
+    watched(watch, known, allowing(near)).match(item(full(near)))
+    assert len(watch.told) == 1
+
+
+def test_an_entry_goes_into_quarantine_with_the_picture_that_is_one_too_many() -> None:
+    """That picture's verdict says so already."""
+    watching = watched(Watch(), bank(KNOWN))
+    reasons = [watching.match(item(full(flipped(KNOWN, 9, seed)))).reasons for seed in range(4)]
+    assert [Reason.QUARANTINED in each for each in reasons] == [False, False, True, True]
+
+
+HASHES = st.sampled_from([KNOWN, OTHER]).flatmap(
+    lambda value: st.tuples(st.just(value), st.integers(0, 40), st.integers(0, 5)).map(lambda one: flipped(*one))
+)
+
+
+@given(
+    asked=st.lists(HASHES, min_size=1, max_size=4),
+    quarantined=st.sets(st.integers(1, 3)),
+    exact=st.booleans(),
+    allowed=st.booleans(),
+    is_video=st.booleans(),
+)
+def test_quarantine_never_changes_a_verdict_nor_an_exact_hit(
+    *, asked: list[bytes], quarantined: set[int], exact: bool, allowed: bool, is_video: bool
+) -> None:
+    """It only marks and gives a reason: nothing becomes clear by it."""
+    digests = digest(b"file")
+    banks = [bank(KNOWN, OTHER, sha256=digests.sha256 if exact else None)]
+    if allowed:
+        banks.append(allowing(flipped(KNOWN, 20, seed=1)))
+    hashes = [PictureHash(v, 100, "full", n, float(n) if is_video else None) for n, v in enumerate(asked)]
+    one = item(*hashes, digests=digests, frames=len(hashes))
+    plain, marked = matcher(*banks).match(one), watched(Watch(*quarantined), *banks).match(one)
+
+    def without(verdict: Verdict) -> list[tuple[object, ...]]:
+        return [(hit.bank, hit.entry, hit.kind, hit.distance, hit.cancelled) for hit in verdict.matches]
+
+    assert (marked.verdict, without(marked)) == (plain.verdict, without(plain))
+    assert set(marked.reasons) - {Reason.QUARANTINED} == set(plain.reasons)
+    for hit in marked.matches:
+        near = hit.kind == "pdq" and hit.action is Kind.BLOCKING
+        assert hit.quarantined == (near and hit.entry in quarantined)
+    standing = [hit for hit in marked.matches if hit.action is Kind.BLOCKING and not hit.cancelled]
+    assert (Reason.QUARANTINED in marked.reasons) == (bool(standing) and all(hit.quarantined for hit in standing))
+
+
+def test_a_slow_bank_finds_what_lies_as_far_as_its_radius() -> None:
+    """Up to 63 bits in pictures; in frames of videos never beyond 31."""
+    slow = bank(KNOWN, radius=63, videos=[CLIP])
+    assert (slow.slow, bank(KNOWN).slow) == (True, False)
+    assert matcher(slow).match(item(full(flipped(KNOWN, 63)))).verdict is Outcome.MATCH
+    assert matcher(slow).match(item(full(flipped(KNOWN, 64)))).verdict is Outcome.CLEAR
+    assert matcher(slow).match(video(*(flipped(frame, 31) for frame in CLIP))).verdict is Outcome.MATCH
+    assert matcher(slow).match(video(*(flipped(frame, 32) for frame in CLIP))).verdict is Outcome.CLEAR
+
+
+def test_a_bank_can_stand_on_an_index_that_was_made_before() -> None:
+    """As a snapshot that processes share; but not on two sets of hashes."""
+    index = HashIndex.build([KNOWN, OTHER], [7, 9])
+    mapped = Bank("MAPPED", index=index, refreshed_at=NOW, id=3)
+    assert (len(mapped), mapped.id, mapped.looks_near) == (2, 3, True)
+    (hit,) = matcher(mapped).match(item(full(flipped(OTHER, 2)))).matches
+    assert (hit.entry, hit.distance) == (9, 2)
+    with pytest.raises(BankError, match="not of both"):
+        Bank("MAPPED", index=index, pdq=PdqRows.of([KNOWN.hex()]))

@@ -5,48 +5,32 @@ Multi-index hashing after Norouzi, Punjani and Fleet, "Fast search in Hamming sp
 at most ``f(c) = (r - c) // 16`` bits of chunk ``c`` of the query (none of it is looked at where that is negative). A
 hash that is missed in every chunk differs by ``f(c) + 1`` bits or more in each, and these add up to ``r + 1``.
 
-Importing this module compiles it, in about two seconds, or loads what an earlier process of this user compiled.
-numba's cache is made of pickles, so it is only used in a folder that nobody else can write to.
-
-What numba compiles is written in its dialect: scalars are ``uint64`` throughout, because numba makes a float of a
-``uint64`` and a signed integer.
+Importing this module compiles it, in about two seconds, or loads what an earlier process of this user compiled
+(:mod:`rempart.matching.compiled`). What numba compiles is written in its dialect: scalars are ``uint64`` throughout,
+because numba makes a float of a ``uint64`` and a signed integer.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from itertools import combinations
+from math import comb
+from typing import TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from rempart.matching.compiled import Numba, ask_for, compiled, jit, ones
 from rempart.matching.permutation import Words
-from rempart.settings import xdg_folder
+from rempart.matching.segment import CHUNKS
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-Numba: TypeAlias = Any  # numba's hints describe what it decorates, not what comes of it
 Starts: TypeAlias = npt.NDArray[np.uint32]
 Rows: TypeAlias = npt.NDArray[np.uint32]
 Distances: TypeAlias = npt.NDArray[np.uint8]
 Counts: TypeAlias = npt.NDArray[np.int64]
 Plan: TypeAlias = npt.NDArray[np.int64]
 
-PRIVATE = 0o700
-
-CHUNKS = 16
-BUCKETS = 1 << 16
-MAX_RADIUS = 31
-"""Of a search through buckets: at most one flipped bit in each chunk. Beyond it every row is compared."""
+SCAN, BAD = -1, -2
 
 LOW_16 = np.uint64(0xFFFF)
 LOW_32 = np.uint64(0xFFFFFFFF)
@@ -59,41 +43,29 @@ AHEAD = 8
 LINES = 8
 ENTRIES_A_LINE = 4
 
+# What the way through the buckets costs, in rows that could be compared one after the other in the same time: to go to
+# another bucket, to look at a signature, and to compare the whole hash of one that the signature lets pass. The larger
+# the radius, the more it lets pass: of hashes that have nothing in common, a binomial share. Measured from 100,000 to
+# 10 million hashes.
+ROWS_A_PROBE = 60.0
+ROWS_A_VISIT = 3.0
+ROWS_A_COMPARISON = 40.0
+SIGNATURE_BITS = 96
+VISIT_COST = ROWS_A_VISIT + ROWS_A_COMPARISON * np.array(
+    [sum(comb(SIGNATURE_BITS, bits) for bits in range(radius + 1)) / 2**SIGNATURE_BITS for radius in range(64)]
+)
 
-def _ones(_context: Numba, _word: Numba) -> Numba:
-    def generate(_context: Numba, builder: Numba, _signature: Numba, arguments: Numba) -> Numba:
-        return builder.ctpop(arguments[0])
+MOST_FLIPS = 3
+FLIPS = np.array(
+    [sum(1 << bit for bit in bits) for count in range(MOST_FLIPS + 1) for bits in combinations(range(16), count)],
+    np.uint64,
+)
+"""Every way to flip at most three bits of a chunk, those that flip fewest first."""
 
-    return types.uint64(types.uint64), generate
+FLIPS_UP_TO = tuple(sum(comb(16, each) for each in range(count + 1)) for count in range(MOST_FLIPS + 1))
+"""How many of these flip at most 0, 1, 2 or 3 bits."""
 
-
-def _ask_for(_context: Numba, entries: Numba, place: Numba) -> Numba:
-    def generate(context: Numba, builder: Numba, signature: Numba, arguments: Numba) -> Numba:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        column = context.get_constant(types.intp, 0)
-        element: Numba = cgutils.get_item_pointer
-        pointer = element(context, builder, signature.args[0], array, [arguments[1], column])
-        pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        shape = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], shape)
-        builder.call(function, [pointer, number(0), number(3), number(1)])  # to read, keep close, data
-        return context.get_dummy_value()
-
-    return types.void(entries, place), generate
-
-
-ones: Numba = intrinsic(_ones)
-"""How many bits of a uint64 are set, by the processor's own instruction."""
-
-ask_for: Numba = intrinsic(_ask_for)
-"""Have ``entries[place]`` brought into the cache, without waiting for it."""
-
-
-def jit(function: Callable[P, R]) -> Callable[P, R]:
-    """Leave a function to be compiled into those that call it."""
-    decorate: Callable[[Callable[P, R]], Callable[P, R]] = numba.njit
-    return decorate(function)
+PROBES = CHUNKS * len(FLIPS)
 
 
 @jit
@@ -119,27 +91,33 @@ def distance(first: Words, second: Words) -> Numba:
 
 
 @jit
-def plan_probes(query: Words, radius: int, rows: int, starts: Starts, plan: Plan) -> int:
-    """Write the (chunk, begin, end) of every bucket to read and return their number; -1 if reading all rows is less."""
-    if radius > MAX_RADIUS:
-        return -1
+def plan_probes(query: Words, radius: int, rows: int, effort: float, starts: Starts, plan: Plan) -> int:
+    """Write the (chunk, begin, end) of every bucket to read and return their number.
+
+    Returns:
+        :data:`SCAN` if that costs more than ``effort``, in rows that could be compared instead; :data:`BAD` if a bucket
+        does not lie within the rows.
+    """
     probes = 0
     visits = np.int64(0)
     for chunk in range(min(CHUNKS, radius + 1)):
-        key = np.intp(window(query, chunk) & LOW_16)
-        for probe in range(17 if radius - chunk >= CHUNKS else 1):
-            # The first probe flips bit 16, which is not part of the key, hence nothing.
-            bucket = (key ^ (BUCKETS >> probe)) & (BUCKETS - 1)
+        key = window(query, chunk) & LOW_16
+        for flip in range(FLIPS_UP_TO[(radius - chunk) >> 4]):
+            bucket = np.intp(key ^ FLIPS[flip])
             begin = np.int64(starts[chunk, bucket])
             end = np.int64(starts[chunk, bucket + 1])
+            if begin > end or end > rows:
+                return BAD
             if begin < end:
                 plan[probes, 0] = chunk
                 plan[probes, 1] = begin
                 plan[probes, 2] = end
                 probes += 1
                 visits += end - begin
+        if ROWS_A_PROBE * probes + VISIT_COST[radius] * visits > effort:
+            return SCAN
     plan[probes : probes + AHEAD] = 0
-    return probes if visits <= rows else -1
+    return probes
 
 
 @jit
@@ -153,13 +131,24 @@ def found_before(query: Words, found: Words, chunk: int, radius: int) -> bool:
 
 
 @jit
-def read_all(query: Words, radius: int, words: Words, rows: Rows, distances: Distances, total: int) -> int:
-    """Compare every row; returns the new total, as does :func:`read_buckets`."""
+def read_all(
+    query: Words,
+    number: int,
+    radius: int,
+    words: Words,
+    first: int,
+    owners: Rows,
+    rows: Rows,
+    distances: Distances,
+    total: int,
+) -> int:
+    """Compare every row, the first of which has the number ``first``; returns the new total."""
     for row in range(len(words)):
         apart = distance(query, words[row])
         if apart <= np.uint64(radius):
             if total < len(rows):
-                rows[total] = row
+                owners[total] = number
+                rows[total] = first + row
                 distances[total] = apart
             total += 1
     return total
@@ -168,16 +157,22 @@ def read_all(query: Words, radius: int, words: Words, rows: Rows, distances: Dis
 @jit
 def read_buckets(
     query: Words,
+    number: int,
     radius: int,
     words: Words,
     entries: Words,
     plan: Plan,
     probes: int,
+    owners: Rows,
     rows: Rows,
     distances: Distances,
     total: int,
 ) -> int:
-    """Read the planned buckets: refuse by the signature, compare what remains in full."""
+    """Read the planned buckets: refuse by the signature, compare what remains in full.
+
+    Returns:
+        The new total; :data:`BAD` if an entry names a row that there is not.
+    """
     limit = np.uint64(radius)
     for probe in range(-AHEAD, probes):
         chunk, begin, end = plan[probe + AHEAD]
@@ -194,91 +189,66 @@ def read_buckets(
             if ones(bucket[place, 0] ^ head) + ones((row_and_tail ^ tail) >> HALF) > limit:
                 continue
             row = np.intp(row_and_tail & LOW_32)
+            if row >= len(words):
+                return BAD
             apart = distance(query, words[row])
             if apart <= limit and not found_before(query, words[row], chunk, radius):
                 if total < len(rows):
+                    owners[total] = number
                     rows[total] = row
                     distances[total] = apart
                 total += 1
     return total
 
 
-def _build(words: Words, starts: Starts, entries: Words) -> None:
+def _count(words: Words, starts: Starts) -> None:
+    starts[:] = 0
+    for row in range(len(words)):
+        for chunk in range(CHUNKS):
+            starts[chunk, np.intp(window(words[row], chunk) & LOW_16) + 1] += np.uint32(1)
     for chunk in range(CHUNKS):
-        begin = starts[chunk]
-        begin[:] = 0
-        for row in range(len(words)):
-            begin[np.intp(window(words[row], chunk) & LOW_16) + 1] += np.uint32(1)
-        for bucket in range(BUCKETS):
-            begin[bucket + 1] += begin[bucket]
-        for row in range(len(words)):
-            key = np.intp(window(words[row], chunk) & LOW_16)
-            place = np.intp(begin[key])
-            begin[key] += np.uint32(1)
-            entries[chunk, place, 0] = window(words[row], chunk + 1)
-            entries[chunk, place, 1] = (window(words[row], chunk + 5) << HALF) | np.uint64(row)
-        # Filling moved the begin of each bucket to its end, which is the begin of the next.
-        for bucket in range(BUCKETS, 0, -1):
-            begin[bucket] = begin[bucket - 1]
-        begin[0] = 0
+        for bucket in range(starts.shape[1] - 1):
+            starts[chunk, bucket + 1] += starts[chunk, bucket]
+
+
+def _fill(words: Words, chunk: int, starts: Starts, entries: Words) -> None:
+    free = starts[chunk].copy()
+    for row in range(len(words)):
+        key = np.intp(window(words[row], chunk) & LOW_16)
+        place = np.intp(free[key])
+        free[key] += np.uint32(1)
+        entries[place, 0] = window(words[row], chunk + 1)
+        entries[place, 1] = (window(words[row], chunk + 5) << HALF) | np.uint64(row)
 
 
 def _search(
     queries: Words,
     radius: int,
+    effort: float,
     words: Words,
     starts: Starts,
     entries: Words,
+    added: Words,
+    owners: Rows,
     rows: Rows,
     distances: Distances,
-    counts: Counts,
+    scanned: Counts,
 ) -> int:
-    plan = np.empty((CHUNKS * 17 + AHEAD, 3), np.int64)
+    plan = np.empty((PROBES + AHEAD, 3), np.int64)
     total = 0
+    scanned[0] = 0
     for number in range(len(queries)):
         query = queries[number]
-        before = total
-        probes = plan_probes(query, radius, len(words), starts, plan)
-        if probes < 0:
-            total = read_all(query, radius, words, rows, distances, total)
-        else:
-            total = read_buckets(query, radius, words, entries, plan, probes, rows, distances, total)
-        counts[number] = total - before
+        probes = plan_probes(query, radius, len(words), effort, starts, plan)
+        if probes == SCAN:
+            scanned[0] += 1
+            total = read_all(query, number, radius, words, 0, owners, rows, distances, total)
+        elif probes >= 0:
+            total = read_buckets(query, number, radius, words, entries, plan, probes, owners, rows, distances, total)
+        if BAD in (probes, total):
+            return BAD
+        total = read_all(query, number, radius, added, len(words), owners, rows, distances, total)
     return total
-
-
-def cache_folder() -> Path | None:
-    """The folder for compiled code: this user's own, with mode 0700. None if there is no such place."""
-    try:
-        folder = xdg_folder("XDG_CACHE_HOME", ".cache") / "rempart" / "numba"
-        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        facts = folder.lstat()
-    except (OSError, RuntimeError):  # not writable, or no home folder
-        return None
-    private = stat.S_ISDIR(facts.st_mode) and stat.S_IMODE(facts.st_mode) == PRIVATE and facts.st_uid == os.geteuid()
-    return folder if private and os.access(folder, os.W_OK) else None
-
-
-def compiled(function: Callable[P, R], *argument_types: Numba) -> Callable[P, R]:
-    """Compile a function for these types now, by way of the cache if there is a safe one."""
-    folder = cache_folder()
-    if folder is not None:
-        # numba asks this when a function is decorated. What else runs in this process keeps its own place.
-        config: Numba = numba.config
-        theirs, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-        try:
-            return decorated(function, argument_types, cache=True)
-        except Exception:  # noqa: BLE001, S110 -- a full disk, a damaged file: whatever ails the cache, do without it
-            pass
-        finally:
-            config.CACHE_DIR = theirs
-    return decorated(function, argument_types, cache=False)
-
-
-def decorated(function: Callable[P, R], argument_types: tuple[Numba, ...], *, cache: bool) -> Callable[P, R]:
-    """Compile now; the function lets go of the interpreter's lock while it runs."""
-    decorate: Callable[[Callable[P, R]], Callable[P, R]] = numba.njit([argument_types], nogil=True, cache=cache)
-    return decorate(function)
 
 
 # Arrays of an index are read-only, so that they may as well be mapped from a file.
@@ -286,37 +256,55 @@ _WORDS = types.Array(types.uint64, 2, "C", readonly=True)
 _STARTS = types.Array(types.uint32, 2, "C", readonly=True)
 _ENTRIES = types.Array(types.uint64, 3, "C", readonly=True)
 
-build_buckets = compiled(_build, _WORDS, types.uint32[:, ::1], types.uint64[:, :, ::1])
-"""File every hash once for each chunk.
+count_buckets = compiled(_count, _WORDS, types.uint32[:, ::1])
+"""Write where the buckets of each chunk begin.
 
 Args:
     words: shuffled hashes, uint64 of shape (n, 4).
     starts: out, uint32 of shape (16, 65537): bucket ``b`` of a chunk is ``entries[chunk, starts[b]:starts[b + 1]]``.
-    entries: out, uint64 of shape (16, n, 2): a signature, which is the 96 bits after the chunk, and in the low half of
-        the second word the row. Most hashes of a bucket are refused by it, without a look at ``words``.
+"""
+
+fill_buckets = compiled(_fill, _WORDS, types.int64, _STARTS, types.uint64[:, ::1])
+"""File every hash in the bucket of one chunk.
+
+Args:
+    words: as given to :data:`count_buckets`, which made ``starts``.
+    chunk: 0..15.
+    starts: where the buckets begin.
+    entries: out, uint64 of shape (n, 2): a signature, which is the 96 bits after the chunk, and in the low half of the
+        second word the row. Most hashes of a bucket are refused by it, without a look at ``words``.
 """
 
 search = compiled(
     _search,
     _WORDS,
     types.int64,
+    types.float64,
     _WORDS,
     _STARTS,
     _ENTRIES,
+    _WORDS,
+    types.uint32[::1],
     types.uint32[::1],
     types.uint8[::1],
     types.int64[::1],
 )
-"""Find the rows within a radius of each query, every row once, in no particular order.
+"""Find the rows within a radius of each query, every row once; queries ascending, rows in no particular order.
+
+What it reads may be mapped from a damaged file: every place and row is checked before it is used.
 
 Args:
     queries: shuffled hashes, uint64 of shape (m, 4).
-    radius: 0..255; up to 31 through the buckets, beyond it (or where buckets are crowded) by reading all rows.
-    words: as given to :data:`build_buckets`, as are ``starts`` and ``entries``.
-    rows: out, uint32: row numbers, those of the first query first.
+    radius: 0..63.
+    effort: all rows are read for a query whose way through the buckets would cost as much as comparing this many.
+    words: as given to :data:`count_buckets`; ``starts`` and ``entries`` as these wrote them.
+    added: hashes that are in no bucket yet, uint64 of shape (k, 4); all are read, and count as rows n..n + k - 1.
+    owners: out, uint32: the number of the query of each hit.
+    rows: out, uint32, of the same length: the number of the row.
     distances: out, uint8, of the same length.
-    counts: out, int64 of shape (m,): how many rows each query found.
+    scanned: out, int64 of shape (1,): for how many queries all rows were read.
 
 Returns:
-    How many rows there are in all. If it is more than ``rows`` holds, what did not fit was counted but not written.
+    How many hits there are in all. If it is more than ``rows`` holds, what did not fit was counted but not written.
+    :data:`BAD` if a bucket or a row does not lie within the arrays: nothing that was written may be used then.
 """

@@ -36,6 +36,11 @@ def bit_order() -> list[int]:
 _ORDER = np.array(bit_order())
 
 
+def permutation_digest() -> bytes:
+    """SHA-256 of the order, noted in files of shuffled hashes: read with another one, these would not be found."""
+    return sha256(bytes(bit_order())).digest()
+
+
 def shuffle(hashes: Bytes) -> Words:
     """Bring hashes into the form that an index keeps.
 

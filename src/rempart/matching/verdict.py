@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from rempart.errors import Reason
 from rempart.matching.bank import Harm, Kind
+
+PDQ: Final = "pdq"
+VPDQ: Final = "vpdq"
 
 
 class Outcome(StrEnum):
@@ -23,12 +27,17 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a bank that the item hit.
 
     Attributes:
-        kind: ``pdq``, ``md5``, ``sha1`` or ``sha256``.
-        distance: in bits; 0 for a digest.
-        variant: which form of the item hit: ``full``, ``trimmed``, or one of these turned; ``file`` for a digest.
-        frame: number of the frame that hit, from 0.
+        kind: ``pdq``, ``vpdq`` for a video in a banked video, ``md5``, ``sha1`` or ``sha256``.
+        distance: in bits; 0 for a digest. Of a video, between the nearest two frames.
+        variant: which form of the item hit: ``full``, ``trimmed``, or one of these turned; ``file`` for a digest, and
+            ``video`` for a video.
+        frame: number of the frame that hit, from 0; of a video, the first of the longest run.
         action: whether the bank blocks or allows.
         cancelled: a blocking hit that an allowing one overrules; both are shown.
+        quarantined: a near hit on an entry that too many unlike pictures came near.
+        query_percent: of a video, the share of its frames that are in the entry, 0..100.
+        banked_percent: of a video, the share of the entry's frames that it holds, 0..100.
+        run_seconds: of a video, the length of the longest run of its frames that are in the entry.
     """
 
     bank: str
@@ -40,6 +49,15 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     harm: Harm = Harm.OTHER
     action: Kind = Kind.BLOCKING
     cancelled: bool = False
+    quarantined: bool = False
+    query_percent: float | None = None
+    banked_percent: float | None = None
+    run_seconds: float | None = None
+
+    @property
+    def near(self) -> bool:
+        """Whether it was found by nearness, not by a digest."""
+        return self.kind in (PDQ, VPDQ)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
