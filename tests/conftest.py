@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFile
+from PIL import Image, ImageDraw
+from tests.stores import Cluster, Place, Postgres, reason_to_skip, server_programs
 
 Draw = Callable[..., Image.Image]
 
@@ -40,6 +41,40 @@ def saved() -> Callable[..., bytes]:
 def distance() -> Callable[[bytes, bytes], int]:
     """A function that counts the bits in which two hashes differ."""
     return lambda one, other: (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL server of the tests: ``with postgres.database() as settings``."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of the test's own: ``cluster.settings``, ``cluster.kill()``, ``cluster.start()``."""
+    programs = server_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed: initdb is missing")
+    with Cluster(programs) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A place of a database of the test's own, in turn of each kind: ``with stores.open() as store``.
+
+    ``stores.environ`` has commands use it, ``stores.folder`` is its data folder and ``stores.dialect`` its kind.
+    """
+    if request.param == "sqlite":
+        yield Place(tmp_path / "data")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as settings:
+        yield Place(tmp_path / "data", settings)
 
 
 def _saved(image: Image.Image, form: str, **options: object) -> bytes:
@@ -81,11 +116,3 @@ def _lighthouse(size: tuple[int, int] = (320, 240), seed: int = 0) -> Image.Imag
         wide, high = random.uniform(0.02, 0.1) * width, random.uniform(0.02, 0.1) * height
         draw.ellipse((x - wide, foot - high, x + wide, foot + high), (int(random.integers(20, 110)),) * 3)
     return image
-
-
-@pytest.fixture(autouse=True)
-def _pillow_as_it_was() -> Iterator[None]:
-    """Decoding sets Pillow's global switches, which in a child nobody else sees; here they are put back."""
-    lenient, limit = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
-    yield
-    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = lenient, limit

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rempart.errors import Reason, RempartError
-    from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, pdq
+    from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, hash_video, pdq
     from rempart.matching import Bank, HashIndex, Hit, Match, Matcher, Verdict
     from rempart.prompts import PromptScreener, PromptVerdict
 
-__version__ = "0.1.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "Bank": "rempart.matching",
@@ -31,6 +31,7 @@ _HOMES = {
     "Unscannable": "rempart.hashing",
     "Verdict": "rempart.matching",
     "hash_image": "rempart.hashing",
+    "hash_video": "rempart.hashing",
     "pdq": "rempart.hashing",
 }
 
@@ -49,6 +50,7 @@ __all__ = [
     "Unscannable",
     "Verdict",
     "hash_image",
+    "hash_video",
     "pdq",
 ]
 

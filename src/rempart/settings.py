@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -21,9 +22,10 @@ ENV_PREFIX = "REMPART__"
 CONFIG_VARIABLE = "REMPART_CONFIG"
 
 MIB = 1 << 20
+MOST_VIDEO_FRAMES = 1_000_000
 
 Positive = Annotated[int, Meta(ge=1)]
-PositiveSeconds = Annotated[float, Meta(gt=0)]
+PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class MediaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +42,60 @@ class MediaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_frames: Positive = 256
     """Frames or pages read of one item."""
     max_file_bytes: Positive = 512 * MIB
-    """Size up to which a file is decoded; of larger ones only digests are made."""
+    """Size up to which a picture is decoded; of larger ones only digests are made."""
+    video_interval: PositiveSeconds = 1.0
+    """Seconds of a video from one sampled frame to the next."""
+    banked_video_interval: PositiveSeconds = 0.1
+    """The same for a video that is banked: banked densely, it is found however a copy was cut."""
+    video_seconds: PositiveSeconds = 300.0
+    """Time for decoding one video; what was hashed until then counts."""
+    max_video_frames: Annotated[int, Meta(ge=1, le=MOST_VIDEO_FRAMES)] = 10_000
+    """Sampled frames of one video."""
+    max_video_bytes: Positive = 16 * 1024 * MIB
+    """Size up to which a video is decoded; of larger ones only digests are made."""
+
+    def for_banking(self) -> MediaSettings:
+        """The settings by which videos are banked: sampled more densely, and as far in time as they are asked about."""
+        denser = max(1.0, self.video_interval / self.banked_video_interval)
+        frames = min(MOST_VIDEO_FRAMES, round(self.max_video_frames * denser))
+        return msgspec.structs.replace(
+            self,
+            video_interval=self.video_interval / denser,
+            max_video_frames=frames,
+            video_seconds=self.video_seconds * 2,
+        )
+
+
+class MatchingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When an entry that pictures come near is put into quarantine."""
+
+    flood_threshold: Annotated[int, Meta(ge=2)] = 20
+    """So many unlike pictures near one entry send its near matches to review."""
+    flood_window_days: Annotated[float, Meta(gt=0, le=3650)] = 7.0
+    """The time within which they must come."""
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where banks, jobs, keys and the audit are kept."""
+
+    url: str = ""
+    """``postgresql://user@host:5432/name``, with the options of libpq; empty means SQLite in the data folder."""
+    password_file: str = ""
+    """File that holds the password; it is read anew for each connection, so that it can be changed at any time."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no URL of PostgreSQL, or holds a password, which would be shown with the other settings."""
+        if not self.url:
+            return
+        try:
+            url = urlsplit(self.url)
+            usable = url.scheme in {"postgresql", "postgres"} and len(url.path) > 1 and url.port != 0
+        except ValueError:  # a port that is no number, or half an IPv6 address
+            usable = False
+        if not usable:
+            raise ValueError("store.url must read postgresql://user@host:5432/name, or be empty for SQLite")
+        if url.password is not None or "password" in parse_qs(url.query, keep_blank_values=True):
+            raise ValueError("store.url must hold no password: put it into a file that store.password_file names")
 
 
 class ScorerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,13 +149,65 @@ class PromptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Optional scorers; none by default."""
 
 
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the service listens, and how far a request may go."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    """Port to listen on; 0 takes a free one."""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    """Processes that answer; 0 means one for each core that this process may use."""
+    connections: Annotated[int, Meta(ge=8)] = 1_000
+    """Open connections of each worker; those beyond are answered 503 and closed."""
+    header_bytes: Annotated[int, Meta(ge=1024, le=MIB)] = 32 * 1024
+    """Size of a request's line and headers."""
+    body_bytes: Positive = 8 * MIB
+    """Size of a body that is no upload."""
+    upload_bytes: Positive = 100 * MIB
+    """Size of an upload, all its files together; also of what is fetched from a URL."""
+    upload_memory_bytes: Positive = 1024 * MIB
+    """Memory of each worker for the uploads that it has at once; what comes beyond is answered 503."""
+    upload_files: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Files in one upload."""
+    header_seconds: PositiveSeconds = 10.0
+    """Time for the headers of a request."""
+    body_seconds: PositiveSeconds = 60.0
+    """Time for the body of a request."""
+    idle_seconds: PositiveSeconds = 30.0
+    """Time that a connection may stay open between requests."""
+    shutdown_seconds: PositiveSeconds = 30.0
+    """Time for requests under way when the service is told to stop."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies that are believed who the client is (``X-Forwarded-For``)."""
+    hma_at_root: bool = False
+    """Whether HMA's paths are also found without the prefix ``/hma``."""
+    log_requests: Literal["failed", "all"] = "failed"
+    """Which requests are logged, a line each: those that failed inside, or all."""
+
+
+class FetchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From where the service fetches URLs that callers name; from nowhere by default."""
+
+    allow_hosts: tuple[str, ...] = ()
+    """Host names or addresses, with or without a port; without one, the ports 443 and 80 are allowed."""
+    allow_private: bool = False
+    """Whether names may lead to private addresses; an address that is named itself may be one in any case."""
+    seconds: PositiveSeconds = 10.0
+    """Time for one URL, redirects included."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set, with its default."""
 
     data_dir: str = ""
-    """Folder of the database; empty means ``$XDG_DATA_HOME/rempart``."""
+    """Folder of the database and of snapshots; empty means ``$XDG_DATA_HOME/rempart``."""
+    store: StoreSettings = StoreSettings()
     media: MediaSettings = MediaSettings()
+    matching: MatchingSettings = MatchingSettings()
     prompts: PromptSettings = PromptSettings()
+    serve: ServeSettings = ServeSettings()
+    fetch: FetchSettings = FetchSettings()
 
     @property
     def data_path(self) -> Path:
@@ -162,7 +269,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own, and of numbers and depths beyond its reach
         raise ConfigError(f"the configuration {path} is not valid TOML: {error}") from None
 
 
@@ -171,6 +278,8 @@ def _check(tree: dict[str, Any], where: str) -> Settings:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{error} {where}; `rempart config show` lists every setting") from None
+    except UnicodeEncodeError:
+        raise ConfigError(f"a name or value is not UTF-8 {where}; `rempart config show` lists every setting") from None
 
 
 def _put(tree: dict[str, Any], keys: list[str], text: str, variable: str) -> None:

@@ -15,10 +15,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command as alembic
 
-from rempart.errors import ExitCode
-from rempart.lists import create_bank, get_bank, import_hashes, list_banks, list_entries, parse_hash
-from rempart.store import open_store
+from rempart.errors import ExitCode, StoreError
+from rempart.lists import (
+    create_bank,
+    delete_bank,
+    get_bank,
+    import_hashes,
+    list_banks,
+    list_entries,
+    parse_hash,
+    remove_entries,
+)
+from rempart.store import migrations, open_store, sqlite
+from rempart.store.sqlite import SqliteStore
+from rempart.store.tables import REVISION
 
 REMPART = str(Path(sys.executable).with_name("rempart"))
 # Root may read and write anywhere; without these capabilities it obeys permissions like everyone else.
@@ -129,6 +141,104 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path, monkeyp
     assert [process.returncode for process in started] == [ExitCode.CLEAN] * 4
     with open_store(folder) as store:
         assert [bank.name for bank in list_banks(store)] == [f"BANK_{number}" for number in range(4)]
+
+
+def old_database(folder: Path) -> None:
+    """A database as revision 0001 made it: two banks, three entries with two hashes each, the last entry removed."""
+    folder.mkdir()
+    file = folder / "rempart.db"
+    file.touch()
+    sqlite.use_write_ahead_log(file)
+    moment = "2026-01-02 03:04:05.000006"
+    with SqliteStore(file, "rw") as store, store.write() as connection:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, "0001")
+        for name, kind in (("OLD", "blocking"), ("FINE", "allowing")):
+            connection.exec_driver_sql(
+                "INSERT INTO banks VALUES (NULL, ?, ?, 'other', 20, 40, 1, 3600, ?, ?)", (name, kind, moment, moment)
+            )
+        for bank in (1, 2, 1, 2):
+            row = (bank, moment, f"note {bank}", moment if bank == 2 else None)
+            columns = "bank_id, created_at, note, disabled_until, opinions"
+            connection.exec_driver_sql(f"INSERT INTO entries ({columns}) VALUES (?, ?, ?, ?, '[1]')", row)  # noqa: S608
+        for entry in range(1, 5):
+            for kind, size, quality, variant in (("pdq", 32, 77, "full"), ("md5", 16, None, None)):
+                row = (entry, kind, bytes([entry]) * size, quality, variant)
+                connection.exec_driver_sql("INSERT INTO hashes VALUES (?, ?, ?, ?, ?)", row)
+        connection.exec_driver_sql("DELETE FROM entries WHERE id = 4")
+
+
+def content(file: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of the first three tables, by their first columns."""
+    raw = sqlite3.connect(file)
+    columns = {
+        "banks": "id, name, kind, harm, radius, quality_floor, turned, max_age_seconds, created_at, refreshed_at",
+        "entries": "id, bank_id, created_at, source_record, note, disabled_until, enabled_ratio, opinions",
+        "hashes": "entry_id, kind, value, quality, variant",
+    }
+    rows = {table: raw.execute(f"SELECT {names} FROM {table}").fetchall() for table, names in columns.items()}  # noqa: S608
+    raw.close()
+    return rows
+
+
+def test_a_database_of_the_first_revision_is_upgraded_with_all_that_it_holds(tmp_path: Path) -> None:
+    """And works like a new one: rows still belong to each other, numbers go on, old content stands in the changes."""
+    folder = tmp_path / "data"
+    old_database(folder)
+    before = content(folder / "rempart.db")
+    with open_store(folder) as store:
+        assert content(store.file) == before
+        fine, old = list_banks(store)
+        assert (old.name, old.entries, old.radius, fine.name, fine.entries) == ("OLD", 2, 20, "FINE", 1)
+        assert (old.video_query_percent, old.video_banked_percent, old.video_run_seconds) == (80, 80, 5.0)
+        with store.read() as connection:
+            rows = connection.exec_driver_sql("SELECT bank_id, first_entry, last_entry FROM changes").all()
+            assert [tuple(row) for row in rows] == [(1, 1, 3), (2, 2, 2)]
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+        remove_entries(store, "OLD", [3])
+        delete_bank(store, "FINE")
+        assert import_hashes(store, "OLD", [parse_hash("0e" * 16)]).added == 1
+        assert [entry.id for entry in list_entries(store, "OLD")] == [1, 5]
+        assert create_bank(store, "NEW").id == 3
+        with store.read() as connection:
+            owners = connection.exec_driver_sql("SELECT DISTINCT entry_id FROM hashes ORDER BY 1").scalars().all()
+            assert owners == [1, 5]
+
+
+def test_processes_that_find_an_old_database_together_upgrade_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait, and all see the whole."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("REMPART__DATA_DIR", str(folder))
+    old_database(folder)
+    command = [REMPART, "bank", "list"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    outcomes = [(process.communicate(), process.returncode) for process in started]
+    assert len(set(outcomes)) == 1
+    (out, err), code = outcomes[0]
+    assert (out.count(b"\n"), err, code) == (2, b"", ExitCode.CLEAN)
+
+
+def test_an_upgrade_that_fails_leaves_the_old_database_as_it_was(tmp_path: Path) -> None:
+    """Here because rows belong to nothing, which no upgrade may carry on; once mended, it goes through."""
+    folder = tmp_path / "data"
+    old_database(folder)
+    with sqlite3.connect(folder / "rempart.db") as raw:
+        raw.execute("INSERT INTO hashes VALUES (99, 'md5', zeroblob(16), NULL, NULL)")
+    raw.close()
+    before = content(folder / "rempart.db")
+    with pytest.raises(StoreError, match="belong to nothing; nothing was changed"):
+        open_store(folder)
+    assert content(folder / "rempart.db") == before
+    with sqlite3.connect(folder / "rempart.db") as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        raw.execute("DELETE FROM hashes WHERE entry_id = 99")
+    raw.close()
+    with open_store(folder) as store, store.read() as connection:
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == REVISION
 
 
 @pytest.fixture

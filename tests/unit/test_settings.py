@@ -79,3 +79,39 @@ def test_the_data_folder_follows_the_xdg_rules(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     assert Path.home() / ".local/share/rempart" == Settings().data_path
     assert Path("/elsewhere") == Settings(data_dir="/elsewhere").data_path
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("sqlite:///x.db", "must read postgresql://"),
+        ("mysql://root@host/x", "must read postgresql://"),
+        ("postgresql://host:port/x", "must read postgresql://"),
+        ("postgresql://[::1/x", "must read postgresql://"),
+        ("postgresql://host", "must read postgresql://"),
+        ("postgresql://host/", "must read postgresql://"),
+        ("lighthouse", "must read postgresql://"),
+        ("postgresql://me:lighthouse@host/x", "must hold no password"),
+        ("postgresql://me:@host/x", "must hold no password"),
+        ("postgresql://me@host/x?password=lighthouse", "must hold no password"),
+    ],
+)
+def test_a_url_of_a_database_that_cannot_be_used_is_refused_without_being_quoted(url: str, problem: str) -> None:
+    """It may hold a password, which errors and `rempart config show` would show."""
+    with pytest.raises(ConfigError, match=rf"^store\.url {problem}") as caught:
+        load_settings(environ={"REMPART__STORE__URL": url})
+    assert "lighthouse" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me@db.example:5432/rempart?sslmode=verify-full",
+        "postgres://db/x",
+        "postgresql:///x?host=/run/postgresql",
+        "postgresql://[::1]:5432/x",
+    ],
+)
+def test_a_url_of_postgresql_is_taken_as_it_is(url: str) -> None:
+    """Options of libpq included."""
+    assert load_settings(environ={"REMPART__STORE__URL": url}).settings.store.url == url

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,8 +15,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.schema import CreateTable
 
-from rempart.errors import StoreError
-from rempart.store import Store, insert_rows, open_store, sqlite
+from rempart.errors import ConfigError, StoreError
+from rempart.settings import StoreSettings
+from rempart.store import Store, insert_rows, open_store, service_tables, sqlite
 from rempart.store.migrations import known_revisions
 from rempart.store.tables import REVISION, banks, entries, hashes, metadata
 
@@ -66,6 +68,7 @@ def test_every_connection_is_durable_and_checks_foreign_keys(tmp_path: Path) -> 
 
 def test_migrations_lead_to_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
     """Alembic finds no difference, and the statements are the same to the letter, constraints and names included."""
+    assert service_tables.jobs.metadata is metadata
     fresh = create_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
     metadata.create_all(fresh)
     statements = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite%'"
@@ -78,8 +81,10 @@ def test_migrations_lead_to_exactly_the_tables_of_the_code(tmp_path: Path) -> No
 
 
 def _parts(sql: str | None) -> list[str]:
-    """The lines of a statement, whose order the two ways of writing it may choose."""
-    return sorted(line.strip().rstrip(",").strip() for line in (sql or "").splitlines() if line.strip())
+    """The lines of a statement, whose order, like quotes that no name needs, the two ways of writing it may choose."""
+    return sorted(
+        line.strip().rstrip(",").strip().replace('"', "") for line in (sql or "").splitlines() if line.strip()
+    )
 
 
 def test_the_code_names_the_newest_migration(tmp_path: Path) -> None:
@@ -155,7 +160,10 @@ def test_a_naive_time_is_refused(tmp_path: Path) -> None:
     [
         {"kind": "grey"},
         {"harm": "rude"},
-        {"radius": 32},
+        {"radius": 64},
+        {"video_query_percent": 0},
+        {"video_banked_percent": 101},
+        {"video_run_seconds": 0},
         {"radius": -1},
         {"quality_floor": 101},
         {"max_age_seconds": 0},
@@ -175,8 +183,14 @@ def test_the_database_itself_refuses_a_bank_that_matching_would_not_understand(
 
 @pytest.mark.parametrize(
     "row",
-    [(1, "crc", b"x" * 32, None, None), (1, "md5", b"x" * 15, None, None), (1, "pdq", b"x" * 32, 101, "full")],
-    ids=["kind", "length", "quality"],
+    [
+        (1, "crc", b"x" * 32, None, None, None),
+        (1, "md5", b"x" * 15, None, None, None),
+        (1, "vpdq", b"x" * 31, 50, "full", 0),
+        (1, "pdq", b"x" * 32, 101, "full", None),
+        (1, "vpdq", b"x" * 32, 50, "full", -1),
+    ],
+    ids=["kind", "length", "length of a frame", "quality", "time"],
 )
 def test_the_database_itself_refuses_a_hash_that_matching_would_not_understand(
     tmp_path: Path, row: tuple[object, ...]
@@ -187,7 +201,8 @@ def test_the_database_itself_refuses_a_hash_that_matching_would_not_understand(
         connection.execute(insert(entries).values(bank_id=1, created_at=NOW))
         with pytest.raises(IntegrityError):
             insert_rows(connection, hashes, [row])
-        insert_rows(connection, hashes, [(1, "pdq", b"x" * 32, 100, "full"), (1, "md5", b"x" * 16, None, None)])
+        insert_rows(connection, hashes, [(1, "pdq", b"x" * 32, 100, "full", None), (1, "md5", b"x" * 16, *[None] * 3)])
+        insert_rows(connection, hashes, [(1, "vpdq", b"x" * 32, 100, "full", 1500)])
 
 
 def test_a_block_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -262,3 +277,14 @@ def test_a_damaged_database_is_named_as_such(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(StoreError, match="is damaged"), open_store(tmp_path) as store:
         names(store)
+
+
+def test_without_the_driver_a_url_of_postgresql_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line; nothing is made in the data folder."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "rempart.store.postgresql", raising=False)
+    with pytest.raises(ConfigError, match=r"^[^\n]*pip install 'rempart\[postgres\]'$"):
+        open_store(tmp_path / "data", StoreSettings(url="postgresql://me@host/x"))
+    assert not (tmp_path / "data").exists()

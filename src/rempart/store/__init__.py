@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from rempart.store.database import Store, insert_rows, open_store
+from rempart.store.database import Store, among, insert_rows
+from rempart.store.opening import open_store
 
-__all__ = ["Store", "insert_rows", "open_store"]
+__all__ = ["Store", "among", "insert_rows", "open_store"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from rempart.matching.bank import LARGEST_RADIUS, Harm, Kind
@@ -35,16 +37,17 @@ from rempart.matching.bank import LARGEST_RADIUS, Harm, Kind
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-REVISION = "0001"
+REVISION = "0003"
 """The newest migration, which this code reads and writes; named here so that opening need not load Alembic."""
 
 LARGEST_QUALITY = 100
 
 
 class HashKind(StrEnum):
-    """The kinds of hash that an entry can hold."""
+    """The kinds of hash that an entry can hold; a VPDQ is the PDQ of one sampled frame of a video."""
 
     PDQ = "pdq"
+    VPDQ = "vpdq"
     MD5 = "md5"
     SHA1 = "sha1"
     SHA256 = "sha256"
@@ -55,7 +58,18 @@ class HashKind(StrEnum):
         return _LENGTHS[self]
 
 
-_LENGTHS = {HashKind.PDQ: 32, HashKind.MD5: 16, HashKind.SHA1: 20, HashKind.SHA256: 32}
+_LENGTHS = {HashKind.PDQ: 32, HashKind.VPDQ: 32, HashKind.MD5: 16, HashKind.SHA1: 20, HashKind.SHA256: 32}
+
+
+class QuarantineState(StrEnum):
+    """What is thought of an entry that too many unlike pictures came near."""
+
+    QUARANTINED = "quarantined"
+    """It was found so by counting, and waits for a person."""
+    CONFIRMED = "confirmed"
+    """A person says that it is rightly so; it stays for good."""
+    LIFTED = "lifted"
+    """A person says that its matches are right; they count normally and are not counted any more."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -79,7 +93,15 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _one_of(column: str, values: Iterable[str]) -> str:
+Number = BigInteger().with_variant(Integer(), "sqlite")
+"""The type of numbers that a database gives out; SQLite counts to 2^63 in what it calls an integer, and only there."""
+
+Name = String(255).with_variant(String(255, collation="C"), "postgresql")
+"""The type of names in ASCII: in the same order everywhere, however a database was told to sort."""
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """The condition that a column holds one of a closed list of values."""
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -96,8 +118,8 @@ metadata = MetaData(
 banks = Table(
     "banks",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(255), nullable=False, unique=True),
+    Column("id", Number, primary_key=True),
+    Column("name", Name, nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
     Column("harm", String(16), nullable=False),
     Column("radius", SmallInteger, nullable=False),
@@ -106,17 +128,25 @@ banks = Table(
     Column("max_age_seconds", Integer),
     Column("created_at", Moment, nullable=False),
     Column("refreshed_at", Moment, nullable=False),
-    CheckConstraint(_one_of("kind", Kind), name="kind"),
-    CheckConstraint(_one_of("harm", Harm), name="harm"),
+    # The rule for videos; a direction without a value is off.
+    Column("video_query_percent", SmallInteger, server_default=text("80")),
+    Column("video_banked_percent", SmallInteger, server_default=text("80")),
+    Column("video_run_seconds", Float, server_default=text("5.0")),
+    CheckConstraint(one_of("kind", Kind), name="kind"),
+    CheckConstraint(one_of("harm", Harm), name="harm"),
     CheckConstraint(f"radius BETWEEN 0 AND {LARGEST_RADIUS}", name="radius"),
     CheckConstraint(f"quality_floor BETWEEN 0 AND {LARGEST_QUALITY}", name="quality_floor"),
     CheckConstraint("max_age_seconds > 0", name="max_age_seconds"),
+    CheckConstraint("video_query_percent BETWEEN 1 AND 100", name="video_query_percent"),
+    CheckConstraint("video_banked_percent BETWEEN 1 AND 100", name="video_banked_percent"),
+    CheckConstraint("video_run_seconds > 0", name="video_run_seconds"),
+    sqlite_autoincrement=True,  # what other programs keep of a deleted bank is never taken for a new one
 )
 
 entries = Table(
     "entries",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("bank_id", ForeignKey("banks.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Moment, nullable=False),
     Column("source_record", Text),
@@ -125,6 +155,12 @@ entries = Table(
     Column("enabled_ratio", Float),
     Column("opinions", JSON(none_as_null=True)),
     CheckConstraint("enabled_ratio BETWEEN 0 AND 1", name="enabled_ratio"),
+    Index(
+        None,
+        "disabled_until",
+        sqlite_where=text("disabled_until IS NOT NULL"),
+        postgresql_where=text("disabled_until IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,  # an id that was removed never comes back for other content
 )
 
@@ -136,12 +172,52 @@ hashes = Table(
     Column("value", LargeBinary, primary_key=True),
     Column("quality", SmallInteger),
     Column("variant", String(64)),
-    CheckConstraint(_one_of("kind", HashKind), name="kind"),
+    Column("at_ms", Integer),  # when in the video
+    CheckConstraint(one_of("kind", HashKind), name="kind"),
     CheckConstraint(f"quality BETWEEN 0 AND {LARGEST_QUALITY}", name="quality"),
+    CheckConstraint("at_ms >= 0", name="at_ms"),
     CheckConstraint(
         f"length(value) = CASE kind {' '.join(f'WHEN {k.value!r} THEN {k.length}' for k in HashKind)} END",
         name="length",
     ),
     Index(None, "kind", "value"),
     sqlite_with_rowid=False,  # the key is the row: half the file, and an entry's hashes lie side by side
+)
+
+# The order in which banks changed. Each row says: what this bank holds under these numbers may have changed; whoever
+# reads these entries again, row after row, ends with what the bank holds. Written in the transaction of the change;
+# gone with the bank, whose number no other bank ever gets.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("bank_id", ForeignKey("banks.id", ondelete="CASCADE"), nullable=False),
+    Column("first_entry", Number, nullable=False),
+    Column("last_entry", Number, nullable=False),
+    Column("token", BigInteger, nullable=False),  # random: tells this change from one of another past with its number
+    CheckConstraint("first_entry <= last_entry", name="range"),
+    Index(None, "bank_id", "id"),
+    sqlite_autoincrement=True,  # the order holds even when the newest rows are gone with their bank
+)
+
+# Hashes that came near an entry, no two of them near each other: what counts towards a quarantine.
+flood_samples = Table(
+    "flood_samples",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True),
+    Column("value", LargeBinary, primary_key=True),
+    Column("seen_at", Moment, nullable=False),
+    CheckConstraint(f"length(value) = {HashKind.PDQ.length}", name="length"),
+    sqlite_with_rowid=False,
+)
+
+quarantines = Table(
+    "quarantines",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("decided_at", Moment),
+    Column("note", Text),
+    CheckConstraint(one_of("state", QuarantineState), name="state"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from rempart.store import service_tables  # noqa: F401 -- whose tables belong to the metadata, too
 from rempart.store.tables import metadata
 
 context.configure(

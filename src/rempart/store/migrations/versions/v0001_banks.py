@@ -8,13 +8,16 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+_number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_name = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Make the first three tables."""
     op.create_table(
         "banks",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("id", _number, nullable=False),
+        sa.Column("name", _name, nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("harm", sa.String(16), nullable=False),
         sa.Column("radius", sa.SmallInteger(), nullable=False),
@@ -33,8 +36,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "entries",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("bank_id", sa.Integer(), nullable=False),
+        sa.Column("id", _number, nullable=False),
+        sa.Column("bank_id", _number, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("source_record", sa.Text()),
         sa.Column("note", sa.Text()),
@@ -49,7 +52,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_entries_bank_id"), "entries", ["bank_id"])
     op.create_table(
         "hashes",
-        sa.Column("entry_id", sa.Integer(), nullable=False),
+        sa.Column("entry_id", _number, nullable=False),
         sa.Column("kind", sa.String(8), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.Column("quality", sa.SmallInteger()),

@@ -1,0 +1,192 @@
+"""Databases for tests: a new one for each test, in SQLite or in PostgreSQL, and a PostgreSQL server of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from rempart.settings import StoreSettings
+from rempart.store import Store, open_store
+
+SERVER = "postgresql://postgres@127.0.0.1:5432"
+"""The server of the tests: it trusts whoever asks."""
+
+
+class Place(NamedTuple):
+    """A data folder and the settings of a database, empty or with the present schema.
+
+    Attributes:
+        folder: the data folder.
+        settings: where the database is.
+    """
+
+    folder: Path
+    settings: StoreSettings = StoreSettings()
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return "postgresql" if self.settings.url else "sqlite"
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What has commands use it."""
+        return {"REMPART__DATA_DIR": str(self.folder), "REMPART__STORE__URL": self.settings.url}
+
+    def open(self) -> Store:
+        """Open it once more."""
+        return open_store(self.folder, self.settings)
+
+
+class Postgres:
+    """The server of the tests, and a database there with the present schema, of which others are copies."""
+
+    def __init__(self, url: str = SERVER) -> None:
+        self.url = url
+        self._template = f"rempart_{secrets.token_hex(6)}"
+        self._admin: Any = None
+
+    def run(self, statement: str) -> list[Any]:
+        """Run a statement that cannot stand in a transaction."""
+        import psycopg  # noqa: PLC0415 -- an extra
+
+        if self._admin is None:
+            self._admin = psycopg.connect(f"{self.url}/postgres", autocommit=True, connect_timeout=5)
+        cursor = self._admin.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def database(self, *, empty: bool = False) -> Iterator[StoreSettings]:
+        """A new database, dropped at the end whoever is connected; with the present schema unless it is to be empty."""
+        name = f"rempart_{secrets.token_hex(6)}"
+        template = "template0" if empty else self._made_template()
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield StoreSettings(url=f"{self.url}/{name}")
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self._admin is not None:
+            self.run(f"DROP DATABASE IF EXISTS {self._template} WITH (FORCE)")
+            self._admin.close()
+
+    def _made_template(self) -> str:
+        if not self.run(f"SELECT 1 FROM pg_database WHERE datname = '{self._template}'"):  # noqa: S608
+            self.run(f"CREATE DATABASE {self._template} TEMPLATE template0")
+            with tempfile.TemporaryDirectory() as folder:
+                open_store(Path(folder), StoreSettings(url=f"{self.url}/{self._template}")).close()
+        return self._template
+
+
+class Cluster:
+    """A PostgreSQL server of a test's own, which it may kill; to be used as a context manager.
+
+    Attributes:
+        port: where it listens on 127.0.0.1; the same after each start.
+        url: of the server, without a database.
+    """
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._folder = Path(tempfile.mkdtemp(prefix="rempart-pg-"))
+        # The server refuses to be run by root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            made = ["initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+            made[0] = str(self._programs / made[0])
+            subprocess.run(made, cwd=self._folder, user=self._user, check=True, capture_output=True)
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    @property
+    def settings(self) -> StoreSettings:
+        """A database there, which is empty at first."""
+        return StoreSettings(url=f"{self.url}/postgres")
+
+    def start(self, **options: str | int) -> None:
+        """Start the server and wait until it answers.
+
+        Args:
+            options: settings of the server, which hold until it is stopped.
+        """
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | options
+        command = [str(self._programs / "postgres"), "-D", "data"]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(command, cwd=self._folder, user=self._user, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while reason_to_skip(self.url):
+            if time.monotonic() > deadline or self._server.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def demand_passwords(self) -> None:
+        """From now on nobody is let in without one."""
+        (self._folder / "data" / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        if self._server is not None:
+            self._server.send_signal(signal.SIGHUP)
+
+    def stop(self) -> None:
+        """End all sessions, and the server in good order."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(60)
+            self._server = None
+
+    def kill(self) -> None:
+        """Kill every process of the server at once."""
+        if self._server is not None:
+            children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+            for process in (self._server.pid, *map(int, children)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            self._server.wait(60)
+            self._server = None
+
+
+def server_programs() -> Path | None:
+    """The folder of the newest PostgreSQL server that is installed; None if there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found and (on_path := shutil.which("initdb")):
+        found = [Path(on_path).resolve()]
+    return found[-1].parent if found else None
+
+
+def reason_to_skip(url: str = SERVER) -> str:
+    """Why the server of the tests cannot be used; empty if it can."""
+    try:
+        import psycopg  # noqa: PLC0415 -- an extra
+    except ImportError:
+        return "psycopg is not installed: it comes with the extra postgres"
+    try:
+        psycopg.connect(f"{url}/postgres", connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return "no PostgreSQL answers on 127.0.0.1:5432"
+    return ""
