@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.stores import Place
 
 from rempart.cli.main import run
 from rempart.errors import ExitCode
@@ -24,9 +25,10 @@ Bank = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 
 @pytest.fixture
-def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Bank:
-    """A function that runs `rempart bank` on a data folder of its own: exit code, result rows, standard error."""
-    monkeypatch.setenv("REMPART__DATA_DIR", str(tmp_path / "data"))
+def bank(stores: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Bank:
+    """A function that runs `rempart bank` on a database of its own: exit code, result rows, standard error."""
+    for name, value in stores.environ.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
     def call(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -51,6 +53,31 @@ def test_a_bank_is_made_listed_and_deleted(bank: Bank) -> None:
     assert bank("list")[1] == []
 
 
+def test_a_slow_bank_is_marked_in_every_list(bank: Bank, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever waits for it shall see why."""
+    assert bank("create", "A", "--radius", "40", "--allow-slow")[1][0]["slow"] is True
+    assert bank("create", "B", "--radius", "31", "--allow-slow")[1][0]["slow"] is False
+    assert [row["slow"] for row in bank("list")[1]] == [True, False]
+    assert run(["bank", "list", "--format", "table"]) == ExitCode.CLEAN
+    assert capfd.readouterr().out.count("(slow)") == 1
+    assert run(["bank", "show", "A", "--format", "table"]) == ExitCode.CLEAN
+    assert "radius 40 (slow)" in capfd.readouterr().out
+
+
+def test_the_rule_for_videos_is_set_when_a_bank_is_made(bank: Bank, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each direction has its default, another value, or is off."""
+    rows = [
+        bank("create", "A")[1][0],
+        bank("create", "B", "--video-query", "off", "--video-banked", "30", "--video-run", "2.5")[1][0],
+    ]
+    fields = ("video_query_percent", "video_banked_percent", "video_run_seconds")
+    assert [[row[field] for field in fields] for row in rows] == [[80, 80, 5.0], [None, 30, 2.5]]
+    assert bank("list")[1] == rows
+    assert run(["bank", "list", "--format", "table"]) == ExitCode.CLEAN
+    shown = " ".join(capfd.readouterr().out.replace("│", " ").split())
+    assert shown.count("videos ") == 1
+
+
 def test_the_harm_of_a_bank_is_the_gravest_unless_it_allows(bank: Bank) -> None:
     """What nobody has said must not be handled lightly."""
     harms = [bank("create", *arguments)[1][0]["harm"] for arguments in (["A"], ["B", "--allowing"])]
@@ -63,7 +90,14 @@ def test_the_harm_of_a_bank_is_the_gravest_unless_it_allows(bank: Bank) -> None:
     ("arguments", "problem"),
     [
         (["create", "my-bank"], "for example MY_BANK"),
-        (["create", "B", "--radius", "32"], "choose 0 to 31"),
+        (["create", "B", "--radius", "32"], "compared with every hash of the bank, one by one"),
+        (["create", "B", "--radius", "64", "--allow-slow"], "choose 0 to 31, or up to 63"),
+        (["create", "B", "--video-query", "0"], "1<=x<=100"),
+        (["create", "B", "--video-run", "-3"], "0<x<=86400"),
+        (["create", "B", "--video-run", "nan"], "more than 0 seconds"),
+        (["create", "B", *("--video-query", "off", "--video-banked", "off", "--video-run", "off")], "at least one"),
+        (["add-hash", "A", f"vpdq:{PDQ}"], "the prefix is none of"),
+        (["add-hash", "A", PDQ, "--kind", "vpdq"], "vpdq"),
         (["create", "B", "--max-age", "7"], "such as 12h or 7d"),
         (["create", "B", "--max-age", "0d"], "such as 12h or 7d"),
         (["create", "B", "--max-age", "999999w"], "ten years"),
@@ -97,7 +131,7 @@ def test_hashes_given_together_are_one_entry(bank: Bank) -> None:
     code, [row], err = bank("add-hash", "A", MD5.upper(), f"sha1:{SHA1}", PDQ, "--quality", "80", "--note", "seen")
     assert (code, row, err) == (0, {"bank": "A", "status": "added", "entry": 1, "hashes_added": 3}, "")
     _, [entry], _ = bank("show", "A")
-    expected = {"bank": "A", "entry": 1, "pdq": 1, "md5": 1, "sha1": 1, "sha256": 0, "note": "seen"}
+    expected = {"bank": "A", "entry": 1, "pdq": 1, "vpdq": 0, "md5": 1, "sha1": 1, "sha256": 0, "note": "seen"}
     assert {key: value for key, value in entry.items() if key != "created_at"} == expected
     _, [entry], _ = bank("show", "A", "--hashes")
     found = [(each["kind"], each["value"], each["quality"]) for each in entry["hashes"]]
@@ -269,6 +303,28 @@ def test_pictures_are_banked_and_each_of_the_rest_is_listed_with_its_reason(
     assert "given 5 · added 2 · already_banked 1 · unscannable 2 (missing 1, unknown_format 1)" in err
     _, shown, _ = bank("show", "A")
     assert [(row["entry"], row["pdq"] > 0, row["sha256"]) for row in shown] == [(1, True, 1), (2, False, 1)]
+
+
+def test_a_video_is_banked_by_its_frames_and_digests(
+    bank: Bank, tmp_path: Path, lighthouse: Callable[..., Image.Image]
+) -> None:
+    """One entry; a second time it is known."""
+    av = pytest.importorskip("av", reason="the extra video is not installed")
+    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuvj420p"
+        for seed in (1, 2, 3, 4):
+            frame = av.VideoFrame.from_image(lighthouse(seed=seed)).reformat(format="yuvj420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    bank("create", "A")
+    code, [row], _ = bank("add", "A", str(tmp_path / "clip.mkv"))
+    assert (code, row["status"], row["entry"], row["reason"]) == (ExitCode.CLEAN, "added", 1, None)
+    _, [entry], _ = bank("show", "A", "--hashes")
+    assert (entry["pdq"], entry["vpdq"], entry["sha256"]) == (0, 4, 1)
+    frames = [each for each in entry["hashes"] if each["kind"] == "vpdq"]
+    assert [frame["at_ms"] for frame in frames] == [0, 1000, 2000, 3000]
+    assert bank("add", "A", str(tmp_path / "clip.mkv"))[1][0]["status"] == "already_banked"
 
 
 def test_banking_nothing_that_exists_ends_with_2(bank: Bank, tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
+from tests.stores import Place
 
 from rempart.errors import BankError, HashFileError
 from rempart.hashing import Hashed, PictureHash
@@ -31,18 +33,29 @@ from rempart.lists import (
 )
 from rempart.lists import entries as entries_module
 from rempart.matching.bank import Harm, Kind
-from rempart.store import Store, open_store
-from rempart.store.tables import HashKind, entries, hashes
+from rempart.matching.video import VideoRule
+from rempart.store import Store
+from rempart.store.tables import HashKind, changes, entries, hashes
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=3)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty database in a file."""
-    with open_store(tmp_path / "data") as opened:
+def store(stores: Place) -> Iterator[Store]:
+    """An empty database."""
+    with stores.open() as opened:
         yield opened
+
+
+@contextlib.contextmanager
+def emptied(store: Store) -> Iterator[None]:
+    """For one of the many examples of a test: its banks are gone afterwards."""
+    try:
+        yield
+    finally:
+        for bank in list_banks(store):
+            delete_bank(store, bank.name)
 
 
 def digest(number: int, kind: HashKind = HashKind.SHA256) -> HashValue:
@@ -51,8 +64,9 @@ def digest(number: int, kind: HashKind = HashKind.SHA256) -> HashValue:
 
 
 def content(number: int, *kinds: HashKind) -> Content:
-    """A content with hashes of the given kinds, all four by default."""
-    return Content(tuple(digest(number, kind) for kind in kinds or HashKind))
+    """A content with hashes of the given kinds, by default those of a picture."""
+    of_picture = (HashKind.PDQ, HashKind.MD5, HashKind.SHA1, HashKind.SHA256)
+    return Content(tuple(digest(number, kind) for kind in kinds or of_picture))
 
 
 def bank_content(store: Store, name: str) -> dict[int, set[HashValue]]:
@@ -71,12 +85,16 @@ def test_a_new_bank_has_the_settings_it_was_given_and_is_empty(store: Store) -> 
         quality_floor=60,
         turned=True,
         max_age_seconds=3600,
+        video_rule=VideoRule(query_percent=None, banked_percent=30, run_seconds=2.5),
         clock=lambda: NOW,
     )
     other = create_bank(store, "A_", clock=lambda: LATER)
     assert (made.kind, made.harm, made.radius, made.quality_floor) == (Kind.ALLOWING, Harm.NCII_ADULT, 12, 60)
     assert (made.turned, made.max_age_seconds, made.created_at, made.refreshed_at) == (True, 3600, NOW, NOW)
-    assert (made.entries, made.hashes) == (0, dict.fromkeys(HashKind, 0))
+    assert made.video_rule == VideoRule(query_percent=None, banked_percent=30, run_seconds=2.5)
+    assert (made.entries, made.hashes, made.slow) == (0, dict.fromkeys(HashKind, 0), False)
+    assert (other.video_rule, create_bank(store, "C", radius=63, allow_slow=True).slow) == (VideoRule(), True)
+    delete_bank(store, "C")
     assert (other.kind, other.harm, other.radius, other.quality_floor) == (Kind.BLOCKING, Harm.CSAM, 31, 50)
     assert list_banks(store) == [other, made]
     assert get_bank(store, "B") == made
@@ -86,14 +104,20 @@ def test_a_new_bank_has_the_settings_it_was_given_and_is_empty(store: Store) -> 
     ("name", "options", "problem"),
     [
         ("my bank", {}, "for example MY_BANK"),
-        ("A", {"radius": 32}, "a radius of 32 bits is not possible: choose 0 to 31"),
+        ("A", {"radius": 64, "allow_slow": True}, "a radius of 64 bits is not possible: choose 0 to 31"),
         ("A", {"radius": -1}, "choose 0 to 31"),
+        ("A", {"radius": 32}, "compared with every hash of the bank, one by one.*--allow-slow"),
+        ("A", {"video_rule": VideoRule(query_percent=None, banked_percent=None, run_seconds=None)}, "at least one"),
+        ("A", {"video_rule": VideoRule(query_percent=101)}, "1 to 100"),
+        ("A", {"video_rule": VideoRule(banked_percent=0)}, "1 to 100"),
+        ("A", {"video_rule": VideoRule(run_seconds=0.0)}, "more than 0"),
+        ("A", {"video_rule": VideoRule(run_seconds=float("nan"))}, "more than 0"),
         ("A", {"quality_floor": 101}, "choose 0 to 100"),
         ("A", {"max_age_seconds": 0}, "maximum age"),
         ("A", {"max_age_seconds": 1 << 40}, "maximum age"),
     ],
 )
-def test_a_bank_that_cannot_be_is_refused(store: Store, name: str, options: dict[str, int], problem: str) -> None:
+def test_a_bank_that_cannot_be_is_refused(store: Store, name: str, options: dict[str, Any], problem: str) -> None:
     """In one line that says what would do."""
     with pytest.raises(BankError, match=problem):
         create_bank(store, name, **options)
@@ -139,7 +163,7 @@ def test_an_entry_holds_any_number_of_hashes_of_any_kind(store: Store) -> None:
     [entry] = list_entries(store, "A")
     assert (entry.id, entry.created_at, entry.note) == (added.entry, LATER, "seen twice")
     assert set(entry.hashes) == set(values)
-    assert get_bank(store, "A").hashes == {"pdq": 39, "md5": 2, "sha1": 1, "sha256": 0}
+    assert get_bank(store, "A").hashes == {"pdq": 39, "vpdq": 0, "md5": 2, "sha1": 1, "sha256": 0}
     assert get_bank(store, "A").refreshed_at == LATER
 
 
@@ -205,11 +229,9 @@ def test_an_import_that_brings_nothing_new_still_confirms_the_bank(store: Store)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(lists=st.lists(st.lists(st.integers(0, 30), max_size=40), min_size=1, max_size=3), size=st.integers(1, 9))
-def test_imports_agree_with_a_set_whatever_the_size_of_a_batch(
-    tmp_path_factory: pytest.TempPathFactory, lists: list[list[int]], size: int
-) -> None:
+def test_imports_agree_with_a_set_whatever_the_size_of_a_batch(store: Store, lists: list[list[int]], size: int) -> None:
     """Repeats within a batch, across batches and across lists are all told from new hashes."""
-    with pytest.MonkeyPatch.context() as patch, open_store(tmp_path_factory.mktemp("data")) as store:
+    with pytest.MonkeyPatch.context() as patch, emptied(store):
         patch.setattr(entries_module, "BATCH", size)
         create_bank(store, "A")
         known: set[int] = set()
@@ -282,6 +304,107 @@ def test_entry_ids_never_come_back(store: Store) -> None:
     assert seen == list(range(1, 7))
 
 
+class Follower:
+    """Knows of one bank only what the changes since its last look name."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.bank = get_bank(store, name).id
+        self.content: dict[int, set[HashValue]] = {}
+        self.position = 0
+        self.rows: list[tuple[int, int]] = []
+
+    def follow(self) -> None:
+        """Read the entries again that the new rows name, as the database holds them now."""
+        wanted = select(changes).where(changes.c.bank_id == self.bank, changes.c.id > self.position)
+        with self.store.read() as connection:
+            new = connection.execute(wanted.order_by(changes.c.id)).all()
+            for row in new:
+                for number in [each for each in self.content if row.first_entry <= each <= row.last_entry]:
+                    del self.content[number]
+                query = select(hashes).join(entries).where(entries.c.bank_id == self.bank)
+                for one in connection.execute(query.where(entries.c.id.between(row.first_entry, row.last_entry))):
+                    value = HashValue(HashKind(one.kind), one.value, one.quality, one.variant, one.at_ms)
+                    self.content.setdefault(one.entry_id, set()).add(value)
+                self.position = row.id
+        self.rows += [(row.first_entry, row.last_entry) for row in new]
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=4)),
+        st.tuples(st.just("import"), st.lists(st.integers(0, 30), max_size=12)),
+        st.tuples(st.just("remove"), st.sets(st.integers(0, 40), max_size=5)),
+    ),
+    max_size=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@given(acts=st.lists(st.tuples(st.sampled_from("AB"), ACTS), max_size=4), size=st.integers(1, 5))
+def test_who_follows_the_changes_knows_at_every_moment_what_a_bank_holds(
+    store: Store, acts: list[tuple[str, list[tuple[str, object]]]], size: int
+) -> None:
+    """After each act of two banks whose entries lie among each other, whatever the size of a batch."""
+    with pytest.MonkeyPatch.context() as patch, emptied(store):
+        patch.setattr(entries_module, "BATCH", size)
+        for name in "AB":
+            create_bank(store, name)
+        followers = {name: Follower(store, name) for name in "AB"}
+        for name, of_bank in acts:
+            for act, what in of_bank:
+                if act == "add":
+                    short = HashKind.SHA256
+                    add_contents(store, name, [content(n, *(() if whole else (short,))) for n, whole in what])  # type: ignore[attr-defined]
+                elif act == "import":
+                    import_hashes(store, name, map(digest, what))  # type: ignore[call-overload]
+                else:
+                    remove_entries(store, name, sorted(what & set(bank_content(store, name))))  # type: ignore[operator]
+                for each, follower in followers.items():
+                    follower.follow()
+                    assert follower.content == bank_content(store, each)
+
+
+def test_each_act_notes_neighbours_as_one_range_and_what_changes_nothing_not_at_all(store: Store) -> None:
+    """An import a row for each batch; a million entries are not a million rows."""
+    create_bank(store, "A")
+    create_bank(store, "B")
+    follower = Follower(store, "A")
+    import_hashes(store, "A", map(digest, range(50)))
+    add_contents(store, "A", [content(60), content(61), content(3), content(8)])
+    import_hashes(store, "A", map(digest, range(50)))
+    add_contents(store, "A", [content(60)])
+    add_contents(store, "B", [content(1)])
+    remove_entries(store, "A", [3, 2, 9, 10, 11, 40])
+    follower.follow()
+    assert follower.rows == [(1, 50), (4, 4), (9, 9), (51, 52), (2, 3), (9, 11), (40, 40)]
+
+
+def test_an_act_that_fails_notes_no_change(store: Store) -> None:
+    """The note is part of the transaction."""
+    create_bank(store, "A")
+    follower = Follower(store, "A")
+
+    def failing() -> Iterator[HashValue]:
+        yield from map(digest, range(entries_module.BATCH + 1))
+        raise HashFileError
+
+    with pytest.raises(HashFileError):
+        import_hashes(store, "A", failing())
+    with pytest.raises(BankError):
+        remove_entries(store, "A", [1])
+    follower.follow()
+    assert follower.rows == []
+
+
+def test_the_number_of_a_deleted_bank_never_comes_back(store: Store) -> None:
+    """What others keep of the old bank would be taken for the new one's."""
+    create_bank(store, "A")
+    number = create_bank(store, "B").id
+    delete_bank(store, "B")
+    assert create_bank(store, "B").id > number
+
+
 def test_deleting_a_bank_takes_everything_in_it_and_nothing_else(store: Store) -> None:
     """No hash stays behind without its entry."""
     for name in ("A", "B"):
@@ -351,6 +474,31 @@ def picture(*hashes: PictureHash) -> Hashed:
         sha1="0b" * 20,
         sha256="0c" * 32,
     )
+
+
+def test_a_video_is_banked_with_its_digests_and_each_distinct_frame_that_says_enough(store: Store) -> None:
+    """With the time when it is first shown; of a frame within borders, what lies inside them."""
+    one, two = b"\x55" * 32, b"\x33" * 32
+    shown = [
+        PictureHash(one, 80, "full", 0, 0.0),
+        PictureHash(bytes(32), 100, "full", 1, 1.0),
+        PictureHash(two, 49, "full", 2, 2.0),
+        PictureHash(b"\x0f" * 32, 90, "full", 3, 3.0),
+        PictureHash(two, 90, "trimmed", 3, 3.0),
+        PictureHash(one, 70, "full", 4, 4.0),
+        PictureHash(b"\x69" * 32, 50, "full", 5, 5.0416),
+    ]
+    content = content_of(picture(*shown), 50)
+    expected = [(one, 80, "full", 0), (two, 90, "trimmed", 3000), (b"\x69" * 32, 50, "full", 5042)]
+    assert [(v.kind, v.value, v.quality, v.variant, v.at_ms) for v in content.hashes[:3]] == [
+        (HashKind.VPDQ, *each) for each in expected
+    ]
+    assert [value.kind for value in content.hashes[3:]] == [HashKind.MD5, HashKind.SHA1, HashKind.SHA256]
+    create_bank(store, "A")
+    assert add_contents(store, "A", [content])[0].gained == 6
+    [entry] = list_entries(store, "A")
+    assert entry.hashes == content.hashes
+    assert add_contents(store, "A", [content])[0].gained == 0
 
 
 def test_a_picture_is_banked_with_its_digests_and_the_hashes_that_say_enough() -> None:

@@ -14,26 +14,32 @@ from rempart.lists.entries import (
     remove_entries,
 )
 from rempart.lists.hashfile import HashFile, HashValue, is_balanced, parse_hash
-from rempart.lists.loader import load_banks
+from rempart.lists.loader import compact_bank, load_banks
 from rempart.lists.pictures import content_of
+from rempart.lists.quarantine import FloodWatch, QuarantineRecord, decide_quarantine, list_quarantine
 
 __all__ = [
     "Added",
     "BankRecord",
     "Content",
     "EntryRecord",
+    "FloodWatch",
     "HashFile",
     "HashValue",
     "Imported",
+    "QuarantineRecord",
     "add_contents",
+    "compact_bank",
     "content_of",
     "create_bank",
+    "decide_quarantine",
     "delete_bank",
     "get_bank",
     "import_hashes",
     "is_balanced",
     "list_banks",
     "list_entries",
+    "list_quarantine",
     "load_banks",
     "parse_hash",
     "remove_entries",

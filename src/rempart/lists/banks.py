@@ -13,10 +13,22 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from rempart.audit import Act, Detail, record
 from rempart.clock import Clock, utc_now
 from rempart.errors import BankError
 from rempart.ids import check_bank_name
-from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS, LARGEST_RADIUS, Harm, Kind
+from rempart.lists.changes import CHANNEL
+from rempart.lists.content import drop_snapshot
+from rempart.matching.bank import (
+    DEFAULT_QUALITY_FLOOR,
+    DEFAULT_RADIUS,
+    LARGEST_FAST_RADIUS,
+    LARGEST_RADIUS,
+    Harm,
+    Kind,
+    check_video_rule,
+)
+from rempart.matching.video import VideoRule
 from rempart.store import Store
 from rempart.store.tables import LARGEST_QUALITY, HashKind, banks, entries, hashes
 
@@ -36,8 +48,25 @@ class BankRecord(msgspec.Struct, frozen=True, kw_only=True):
     max_age_seconds: int | None
     created_at: datetime
     refreshed_at: datetime
+    video_query_percent: int | None
+    video_banked_percent: int | None
+    video_run_seconds: float | None
     entries: int
     hashes: Mapping[HashKind, int]
+
+    @property
+    def video_rule(self) -> VideoRule:
+        """When a video matches what is banked here."""
+        return VideoRule(
+            query_percent=self.video_query_percent,
+            banked_percent=self.video_banked_percent,
+            run_seconds=self.video_run_seconds,
+        )
+
+    @property
+    def slow(self) -> bool:
+        """Whether its radius makes every look-up compare with nearly every hash."""
+        return self.radius > LARGEST_FAST_RADIUS
 
 
 def create_bank(
@@ -47,9 +76,12 @@ def create_bank(
     kind: Kind = Kind.BLOCKING,
     harm: Harm = Harm.CSAM,
     radius: int = DEFAULT_RADIUS,
+    allow_slow: bool = False,
     quality_floor: int = DEFAULT_QUALITY_FLOOR,
     turned: bool = False,
     max_age_seconds: int | None = None,
+    video_rule: VideoRule = VideoRule(),  # noqa: B008 -- it is frozen
+    actor: str | None = None,
     clock: Clock = utc_now,
 ) -> BankRecord:
     """Make an empty bank.
@@ -59,19 +91,34 @@ def create_bank(
         name: ``[A-Z_][A-Z0-9_]*``.
         kind: whether a hit blocks, or allows what another bank blocks.
         harm: what the content does to people.
-        radius: bits in which a PDQ hash may differ and still match, 0..31.
+        radius: bits in which a PDQ hash may differ and still match, 0..31, or ..63 with ``allow_slow``. Frames of
+            videos are compared within 31 bits at the most.
+        allow_slow: accept a radius at which every look-up compares with nearly every hash of the bank.
         quality_floor: quality below which PDQ is not compared, 0..100.
         turned: whether turned and mirrored copies are looked for.
         max_age_seconds: how long its content may go without a refresh before nothing can be called clear.
+        video_rule: when a video matches what is banked here; at least one of its directions must be on.
+        actor: who makes it; the user of this process by default.
         clock: the time.
 
     Raises:
-        BankError: the name is malformed or taken, or a number is out of range.
+        BankError: the name is malformed or taken, a number is out of range, or the radius is slow and that was not
+            accepted.
         StoreError: the database cannot be written.
     """
     check_bank_name(name)
     if not 0 <= radius <= LARGEST_RADIUS:
-        raise BankError(f"a radius of {radius} bits is not possible: choose 0 to {LARGEST_RADIUS}")
+        raise BankError(
+            f"a radius of {radius} bits is not possible: choose 0 to {LARGEST_FAST_RADIUS}, "
+            f"or up to {LARGEST_RADIUS} with --allow-slow"
+        )
+    if radius > LARGEST_FAST_RADIUS and not allow_slow:
+        raise BankError(
+            f"above {LARGEST_FAST_RADIUS} bits no index helps: each picture is compared with every hash of the bank, "
+            "one by one or nearly so, which takes many times as long in a large bank, and far more unlike pictures "
+            f"match. If {radius} bits are meant all the same, add --allow-slow"
+        )
+    check_video_rule(video_rule)
     if not 0 <= quality_floor <= LARGEST_QUALITY:
         raise BankError(f"a quality floor of {quality_floor} is not possible: choose 0 to {LARGEST_QUALITY}")
     if max_age_seconds is not None and not 0 < max_age_seconds <= LARGEST_AGE_SECONDS:
@@ -87,13 +134,19 @@ def create_bank(
         "max_age_seconds": max_age_seconds,
         "created_at": now,
         "refreshed_at": now,
+        "video_query_percent": video_rule.query_percent,
+        "video_banked_percent": video_rule.banked_percent,
+        "video_run_seconds": video_rule.run_seconds,
     }
     with store.write() as connection:
         try:
             number = connection.execute(insert(banks).values(row).returning(banks.c.id)).scalar_one()
         except IntegrityError:
             raise BankError(f"there is a bank {name} already; choose another name, or delete it first") from None
-        return _records(connection, number)[0]
+        store.notify(connection, CHANNEL)
+        bank = _records(connection, number)[0]
+        record(connection, actor, Act.BANK_CREATED, f"bank:{number}", _settings(bank), clock=clock)
+    return bank
 
 
 def list_banks(store: Store) -> list[BankRecord]:
@@ -117,26 +170,47 @@ def get_bank(store: Store, name: str) -> BankRecord:
         return _records(connection, bank_id(connection, name))[0]
 
 
-def delete_bank(store: Store, name: str) -> None:
-    """Delete a bank with all its entries.
+def delete_bank(store: Store, name: str, *, actor: str | None = None, clock: Clock = utc_now) -> None:
+    """Delete a bank with all its entries, and its snapshot.
+
+    Args:
+        store: the database.
+        name: the bank.
+        actor: who deletes it; the user of this process by default.
+        clock: the time.
 
     Raises:
         BankError: there is no such bank.
-        StoreError: the database cannot be written.
+        StoreError: the database or the snapshot cannot be written.
     """
     with store.write() as connection:
-        connection.execute(delete(banks).where(banks.c.id == bank_id(connection, name)))
+        number = bank_id(connection, name, changing=True)
+        store.lock(connection, "floods")
+        held = connection.execute(select(func.count()).where(entries.c.bank_id == number)).scalar_one()
+        connection.execute(delete(banks).where(banks.c.id == number))
+        store.notify(connection, CHANNEL)
+        record(connection, actor, Act.BANK_DELETED, f"bank:{number}", {"name": name, "entries": held}, clock=clock)
+        # Before the commit: what is left when this fails is a bank without a snapshot, not the hashes of a deleted one.
+        drop_snapshot(store, number)
 
 
-def bank_id(connection: Connection, name: str) -> int:
+def bank_id(connection: Connection, name: str, *, changing: bool = False) -> int:
     """The number of the bank called ``name``.
+
+    Args:
+        connection: the transaction.
+        name: the bank.
+        changing: the transaction changes what the bank holds by what it reads there: no other one may meanwhile.
 
     Raises:
         BankError: there is none; the message names similar ones.
     """
     by_name = select(banks.c.id).where(banks.c.name == name)
-    # Names are ASCII; others may not even be text that the database takes.
-    number: int | None = connection.execute(by_name).scalar_one_or_none() if name.isascii() else None
+    if changing:
+        by_name = by_name.with_for_update()  # which SQLite, with its one writer, passes over
+    # Names are printable ASCII; others may not even be text that the database takes.
+    possible = name.isascii() and name.isprintable()
+    number: int | None = connection.execute(by_name).scalar_one_or_none() if possible else None
     if number is not None:
         return number
     names = list(connection.execute(select(banks.c.name).order_by(banks.c.name)).scalars())
@@ -153,6 +227,23 @@ def bank_id(connection: Connection, name: str) -> int:
 def set_refreshed(connection: Connection, bank: int, moment: datetime) -> None:
     """Note that the content of a bank was changed, or confirmed by its source, at ``moment``."""
     connection.execute(update(banks).where(banks.c.id == bank).values(refreshed_at=moment))
+
+
+def _settings(bank: BankRecord) -> dict[str, Detail]:
+    """The settings of a new bank, as the audit has them: it knows no fractions."""
+    seconds = bank.video_run_seconds
+    return {
+        "name": bank.name,
+        "kind": bank.kind.value,
+        "harm": bank.harm.value,
+        "radius": bank.radius,
+        "quality_floor": bank.quality_floor,
+        "turned": bank.turned,
+        "max_age_seconds": bank.max_age_seconds,
+        "video_query_percent": bank.video_query_percent,
+        "video_banked_percent": bank.video_banked_percent,
+        "video_run_ms": None if seconds is None else round(seconds * 1000),
+    }
 
 
 def _records(connection: Connection, only: int | None = None) -> list[BankRecord]:
@@ -183,6 +274,9 @@ def _records(connection: Connection, only: int | None = None) -> list[BankRecord
             max_age_seconds=row.max_age_seconds,
             created_at=row.created_at,
             refreshed_at=row.refreshed_at,
+            video_query_percent=row.video_query_percent,
+            video_banked_percent=row.video_banked_percent,
+            video_run_seconds=row.video_run_seconds,
             entries=totals.get(row.id, 0),
             hashes=by_kind[row.id],
         )

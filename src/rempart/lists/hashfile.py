@@ -20,18 +20,28 @@ NAMED_BAD_LINES = 10
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_PREFIXES = {kind.value.encode(): kind for kind in HashKind}
+# Frames of videos mean something only together, so that no list brings them one by one.
+LISTED_KINDS = tuple(kind for kind in HashKind if kind is not HashKind.VPDQ)
+
+_PREFIXES = {kind.value.encode(): kind for kind in LISTED_KINDS}
 _BY_DIGITS = {32: HashKind.MD5, 40: HashKind.SHA1, 64: HashKind.PDQ}
 _ZERO_PDQ = bytes(HashKind.PDQ.length)
 
 
 class HashValue(msgspec.Struct, frozen=True):
-    """One hash: its kind, its bytes, and for PDQ its quality (0..100, None: unknown) and the variant of the picture."""
+    """One hash: its kind and its bytes.
+
+    Attributes:
+        quality: 0..100 of a PDQ or VPDQ; None where it is not known.
+        variant: which form of the picture or frame it is of.
+        at_ms: of a VPDQ, when its frame is shown, in milliseconds from the start.
+    """
 
     kind: HashKind
     value: bytes
     quality: int | None = None
     variant: str | None = None
+    at_ms: int | None = None
 
 
 def parse_hash(text: str, kind: HashKind | None = None) -> HashValue:
@@ -175,6 +185,8 @@ def _parse(line: bytes, kind: HashKind | None) -> HashValue:
             raise InvalidHashError("the prefix is none of pdq: md5: sha1: sha256:")
     elif kind is None:
         kind = _BY_DIGITS.get(len(digits))
+    if kind is HashKind.VPDQ:
+        raise InvalidHashError("a frame of a video, which means nothing alone; bank the video itself")
     if len(digits.split()) > 1 or b"," in digits or b";" in digits:
         raise InvalidHashError("more than one value")
     if kind is None:
