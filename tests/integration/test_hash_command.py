@@ -27,7 +27,7 @@ from rempart.hashing import pdq
 
 COMMAND = [str(Path(sys.executable).with_name("rempart"))]
 FIELDS = ["path", "status", "pdq", "quality", "md5", "sha1", "sha256", "width", "height", "format", "frames"]
-FIELDS += ["frames_read", "normalised", "reason"]
+FIELDS += ["frames_read", "seconds", "normalised", "reason"]
 # Root reads everything; without these two powers permissions count for it as for anybody.
 WITHOUT_POWERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 needs_permissions = pytest.mark.skipif(
@@ -89,6 +89,7 @@ def test_a_picture_gives_one_row_with_every_field(picture: Path, lighthouse: Dra
         "format": "png",
         "frames": 1,
         "frames_read": 1,
+        "seconds": None,
         "normalised": [],
         "reason": None,
     }

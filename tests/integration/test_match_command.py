@@ -131,3 +131,15 @@ def test_a_person_reads_an_entry_a_line(desk: Desk) -> None:
     """Digests and nearness of one entry stand together."""
     done = desk.run("match", "--format", "table", "known.png", COLUMNS="200")
     assert "KNOWN 1: md5, sha1, sha256, pdq 0 full" in done.stdout
+
+
+def test_a_prefiltered_clear_says_so(desk: Desk, lighthouse: Draw) -> None:
+    """Large JPEGs that are far from every entry; what is near is looked at as usual."""
+    lighthouse((3000, 2000), 5).save(desk.folder / "large.jpg", quality=90)
+    code, rows = desk.match("--prefilter", "large.jpg", "copy.jpg", "note.jpg")
+    assert code == 1
+    assert [(row["verdict"], row["reasons"]) for row in rows] == [
+        ("clear", ["prefiltered"]),
+        ("match", ["near_match"]),
+        ("unscannable", ["unknown_format"]),
+    ]

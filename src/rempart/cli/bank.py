@@ -14,10 +14,14 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from rempart.cli.bank_compact import compact
+from rempart.cli.bank_quarantine import confirm, lift, quarantine
 from rempart.cli.bank_rows import (
     CELLS,
     KIND_NAMES,
     Age,
+    Seconds,
+    Share,
     added_fields,
     bank_printer,
     bank_row,
@@ -46,21 +50,27 @@ from rempart.lists import (
     parse_hash,
     remove_entries,
 )
+from rempart.lists.hashfile import LISTED_KINDS
+from rempart.matching import VideoRule
 from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS, Harm, Kind
 from rempart.store import open_store
 from rempart.store.tables import HashKind
 
-PICTURES_PER_COMMIT = 32
+ITEMS_PER_COMMIT = 32
 
-_PICTURE_FIELDS = ("status", "entry", "hashes_added", "quality", "sha256", "reason", "remark")
+_ITEM_FIELDS = ("status", "entry", "hashes_added", "quality", "sha256", "reason", "remark")
 
 
 @click.group()
 def command() -> None:
-    """Make, fill and look into banks: what pictures are compared with.
+    """Make, fill and look into banks: what pictures and videos are compared with.
 
     A blocking bank holds what must be found, an allowing bank what must not be mistaken for it.
     """
+
+
+for _command in (compact, quarantine, confirm, lift):
+    command.add_command(_command)
 
 
 @command.command(epilog="\b\nExample:\n  rempart bank create CONFIRMED --max-age 7d")
@@ -76,7 +86,12 @@ def command() -> None:
     type=int,
     default=DEFAULT_RADIUS,
     show_default=True,
-    help="Bits of 256 in which a PDQ hash may differ and still match, 0 to 31.",
+    help="Bits of 256 in which a PDQ hash may differ and still match, 0 to 31, or to 63 with --allow-slow.",
+)
+@click.option(
+    "--allow-slow",
+    is_flag=True,
+    help="Accept a radius above 31: each picture is then compared with every hash, one by one or nearly so.",
 )
 @click.option(
     "--quality-floor",
@@ -87,6 +102,27 @@ def command() -> None:
 )
 @click.option("--turned/--no-turned", help="Whether rotated and mirrored copies are looked for too.  [default: no]")
 @click.option("--max-age", type=Age(), help="Time without a refresh after which nothing can be called clear, as 7d.")
+@click.option(
+    "--video-query",
+    type=Share(),
+    default="80",
+    show_default=True,
+    help="Percent of a video's frames that must be in a banked video for a match, or off.",
+)
+@click.option(
+    "--video-banked",
+    type=Share(),
+    default="80",
+    show_default=True,
+    help="Percent of a banked video's frames that a video must hold for a match, or off.",
+)
+@click.option(
+    "--video-run",
+    type=Seconds(),
+    default="5",
+    show_default=True,
+    help="Seconds of frames in a row that must be in a banked video for a match, or off.",
+)
 @format_option
 @pass_context
 def create(
@@ -97,24 +133,31 @@ def create(
     radius: int,
     quality_floor: int,
     max_age: int | None,
+    video_query: int | None,
+    video_banked: int | None,
+    video_run: float | None,
     form: str | None,
     allowing: bool,
+    allow_slow: bool,
     turned: bool,
 ) -> None:
     """Make an empty bank.
 
-    NAME is made of capital letters, digits and underscores.
+    NAME is made of capital letters, digits and underscores. A video matches a banked one when any of the three
+    --video conditions holds.
     """
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         bank = create_bank(
             store,
             name,
             kind=Kind.ALLOWING if allowing else Kind.BLOCKING,
             harm=Harm(harm) if harm else Harm.OTHER if allowing else Harm.CSAM,
             radius=radius,
+            allow_slow=allow_slow,
             quality_floor=quality_floor,
             turned=turned,
             max_age_seconds=max_age,
+            video_rule=VideoRule(query_percent=video_query, banked_percent=video_banked, run_seconds=video_run),
         )
     with bank_printer(form) as printer:
         printer.row(bank_row(bank))
@@ -125,7 +168,7 @@ def create(
 @pass_context
 def list_(context: Context, form: str | None) -> None:
     """List the banks with their settings and how much they hold; never the hashes."""
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         banks = list_banks(store)
     if not banks:
         say("there are no banks yet; make one with `rempart bank create NAME`")
@@ -142,7 +185,7 @@ def list_(context: Context, form: str | None) -> None:
 def show(context: Context, name: str, form: str | None, *, with_hashes: bool) -> None:
     """List the entries of the bank NAME: when they came, how many hashes of each kind, the note."""
     columns = ("entry", "created_at", *KIND_NAMES, "note") + (("hashes",) if with_hashes else ())
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         bank = get_bank(store, name)
         if not bank.entries:
             say(f"the bank {name} is empty; fill it with `rempart bank add {name} PATH` or `bank add-hash`")
@@ -162,13 +205,14 @@ def show(context: Context, name: str, form: str | None, *, with_hashes: bool) ->
 @format_option
 @pass_context
 def add(context: Context, name: str, paths: tuple[str, ...], form: str | None) -> int:
-    """Bank pictures in NAME: one entry each, with PDQ hashes and digests. The pictures themselves are not kept.
+    """Bank pictures and videos in NAME: one entry each, with PDQ hashes and digests. The files themselves are not kept.
 
-    PATHS are pictures or folders; of a folder all regular files are read. A picture whose SHA-256 is banked already
-    makes no second entry. One with too little detail is banked by its digests only. One that cannot be read is listed
-    as unscannable with the reason, and is not banked.
+    PATHS are files or folders; of a folder all regular files are read. A file whose SHA-256 is banked already makes no
+    second entry. One with too little detail is banked by its digests only. One that cannot be read is listed as
+    unscannable with the reason, and is not banked.
     """
-    from rempart.hashing import Hashed, hash_images  # noqa: PLC0415 -- the other commands of banks need no decoders
+    from rempart.hashing import Hashed  # noqa: PLC0415 -- the other commands of banks need no decoders
+    from rempart.hashing.items import hash_items  # noqa: PLC0415
 
     files = Files(paths)
     files.check()
@@ -176,19 +220,19 @@ def add(context: Context, name: str, paths: tuple[str, ...], form: str | None) -
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     columns = ("path", "status", "entry", "quality", "reason", "remark")
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         bank = get_bank(store, name)
-        outcomes = hash_images(files.paths, settings=context.settings.media)
+        outcomes = hash_items(files.paths, settings=context.settings.media.for_banking())
         with (
-            Printer(form, columns, csv_columns=("path", *_PICTURE_FIELDS)) as printer,
+            Printer(form, columns, csv_columns=("path", *_ITEM_FIELDS)) as printer,
             progress("banking", len(files.paths)) as advance,
         ):
-            while batch := list(islice(outcomes, PICTURES_PER_COMMIT)):
-                pictures = [outcome for _, outcome in batch if isinstance(outcome, Hashed)]
-                contents = [content_of(picture, bank.quality_floor) for picture in pictures]
+            while batch := list(islice(outcomes, ITEMS_PER_COMMIT)):
+                items = [outcome for _, outcome in batch if isinstance(outcome, Hashed)]
+                contents = [content_of(item, bank.quality_floor) for item in items]
                 results = iter(add_contents(store, name, contents))
                 for path, outcome in batch:
-                    row: dict[str, Any] = path_fields(path) | dict.fromkeys(_PICTURE_FIELDS)
+                    row: dict[str, Any] = path_fields(path) | dict.fromkeys(_ITEM_FIELDS)
                     row |= {"status": outcome.status, "sha256": outcome.sha256, "reason": outcome.reason}
                     if isinstance(outcome, Hashed):
                         row |= added_fields(next(results))
@@ -214,7 +258,7 @@ def add(context: Context, name: str, paths: tuple[str, ...], form: str | None) -
 @click.option("--file", "file", type=click.File("rb"), help="A list with one hash on a line; - reads standard input.")
 @click.option(
     "--kind",
-    type=click.Choice(("auto", *KIND_NAMES)),
+    type=click.Choice(("auto", *(kind.value for kind in LISTED_KINDS))),
     default="auto",
     show_default=True,
     help="Kind of hashes without a prefix such as sha256: . auto goes by the digits: 32 MD5, 40 SHA-1, 64 PDQ.",
@@ -246,7 +290,7 @@ def add_hash(
     if note is not None and not note.isprintable():
         raise UsageError("the note must be one line of text")
     chosen = None if kind == "auto" else HashKind(kind)
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         if file is None:
             values = [_rated(parse_hash(text, chosen), quality) for text in hashes]
             added = add_contents(store, name, [Content(tuple(values), note)])[0]
@@ -278,7 +322,7 @@ def add_hash(
 @pass_context
 def remove(context: Context, name: str, entries: tuple[int, ...], form: str | None) -> None:
     """Take ENTRIES, given by their numbers, out of the bank NAME: all of them, or none if one is not there."""
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         remove_entries(store, name, entries)
     with Printer(form, ("bank", "entry", "status")) as printer:
         for entry in dict.fromkeys(entries):
@@ -292,7 +336,7 @@ def remove(context: Context, name: str, entries: tuple[int, ...], form: str | No
 @pass_context
 def delete(context: Context, name: str, form: str | None, *, yes: bool) -> None:
     """Delete the bank NAME with all its entries."""
-    with open_store(context.settings.data_path) as store:
+    with open_store(context.settings.data_path, context.settings.store) as store:
         entries = get_bank(store, name).entries
         if not yes:
             if not sys.stdin.isatty():

@@ -10,6 +10,8 @@ import msgspec
 
 from rempart.cli.output import Printer, Row
 from rempart.lists import Added, BankRecord, HashValue
+from rempart.lists.pictures import says_enough
+from rempart.matching import VideoRule
 from rempart.store.tables import HashKind
 
 if TYPE_CHECKING:
@@ -35,6 +37,30 @@ class Age(click.ParamType[int]):
         return int(parts[1]) * _SECONDS[parts[2]]
 
 
+class Share(click.ParamType[int]):
+    """A percentage, or ``off``."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:  # type: ignore[override]  # noqa: ANN401
+        """Read the number; None is off."""
+        if value == "off":
+            return None
+        return click.IntRange(1, 100).convert(value, param, ctx)
+
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds, or ``off``."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:  # type: ignore[override]  # noqa: ANN401
+        """Read the number; None is off."""
+        if value == "off":
+            return None
+        return click.FloatRange(0, 86400, min_open=True).convert(value, param, ctx)
+
+
 def _age(seconds: int) -> str:
     unit = next(name for name in "dhms" if seconds % _SECONDS[name] == 0)
     return f"{seconds // _SECONDS[unit]}{unit}"
@@ -42,7 +68,10 @@ def _age(seconds: int) -> str:
 
 def bank_printer(form: str | None) -> Printer:
     """A printer for banks, one a row."""
-    numbers = ("radius", "quality_floor", "turned", "max_age_seconds", "created_at", "refreshed_at")
+    numbers = (
+        *("radius", "slow", "quality_floor", "turned", "max_age_seconds"),
+        *("video_query_percent", "video_banked_percent", "video_run_seconds", "created_at", "refreshed_at"),
+    )
     return Printer(
         form,
         ("name", "kind", "harm", "entries", "holds", "settings", "refreshed_at"),
@@ -56,18 +85,20 @@ def bank_row(bank: BankRecord) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(bank)
     del row["id"]
     counts: dict[str, int] = row.pop("hashes")
-    return row | counts
+    return row | {"slow": bank.slow} | counts
 
 
 def heading(bank: BankRecord) -> str:
     """One line that says what kind of bank it is."""
+    slow = " (slow)" if bank.slow else ""
     turned = ", turned copies too" if bank.turned else ""
-    return f"{bank.name}: {bank.kind}, {bank.harm}, {bank.entries:,} entries, radius {bank.radius}{turned}"
+    return f"{bank.name}: {bank.kind}, {bank.harm}, {bank.entries:,} entries, radius {bank.radius}{slow}{turned}"
 
 
 def hash_row(value: HashValue) -> dict[str, Any]:
     """A hash in hexadecimal digits."""
-    return {"kind": value.kind, "value": value.value.hex(), "quality": value.quality, "variant": value.variant}
+    row: dict[str, Any] = msgspec.to_builtins(value)
+    return row | {"value": value.value.hex()}
 
 
 def _hash_lines(row: Row) -> str:
@@ -79,12 +110,21 @@ def _holds(row: Row) -> str:
 
 
 def _settings(row: Row) -> str:
-    lines = [f"radius {row['radius']}", f"quality floor {row['quality_floor']}"]
+    lines = [f"radius {row['radius']}{' (slow)' if row['slow'] else ''}", f"quality floor {row['quality_floor']}"]
     if row["turned"]:
         lines.append("turned copies too")
     if row["max_age_seconds"]:
         lines.append(f"max age {_age(row['max_age_seconds'])}")
+    rule = (row["video_query_percent"], row["video_banked_percent"], row["video_run_seconds"])
+    if rule != msgspec.structs.astuple(VideoRule()):
+        lines.append(
+            f"videos {_or_off(rule[0], '%')} asked, {_or_off(rule[1], '%')} banked, {_or_off(rule[2], ' s')} run"
+        )
     return "\n".join(lines)
+
+
+def _or_off(value: float | None, unit: str) -> str:
+    return "off" if value is None else f"{value:g}{unit}"
 
 
 def _minute(moment: str) -> str:
@@ -97,6 +137,8 @@ CELLS = {
     "settings": _settings,
     "created_at": lambda row: _minute(row["created_at"]),
     "refreshed_at": lambda row: _minute(row["refreshed_at"]),
+    "since": lambda row: _minute(row["since"]),
+    "decided_at": lambda row: _minute(row["decided_at"] or ""),
 }
 
 
@@ -106,11 +148,14 @@ def added_fields(added: Added) -> dict[str, Any]:
     return {"status": status, "entry": added.entry, "hashes_added": added.gained}
 
 
-def remark(picture: Hashed, floor: int) -> str | None:
-    """What was not banked of a picture, and why; None when all of it was."""
-    weak = sum(each.quality < floor or not any(each.hash) for each in picture.hashes)
-    if not weak:
-        return None
-    if weak == len(picture.hashes):
-        return f"too little detail for PDQ (the floor is {floor}): banked by its digests only"
-    return f"{weak} of {len(picture.hashes)} PDQ hashes have too little detail (the floor is {floor}): left out"
+def remark(item: Hashed, floor: int) -> str | None:
+    """What was not banked of a picture or video, and why; None when all of it was."""
+    weak = sum(not says_enough(each, floor) for each in item.hashes)
+    parts = []
+    if weak == len(item.hashes):
+        parts.append(f"too little detail for PDQ (the floor is {floor}): banked by its digests only")
+    elif weak:
+        parts.append(f"{weak} of {len(item.hashes)} PDQ hashes have too little detail (the floor is {floor}): left out")
+    if item.reason:
+        parts.append(f"{item.reason}: only what could be read was banked")
+    return "; ".join(parts) or None

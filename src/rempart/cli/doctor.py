@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,10 @@ from rempart import __version__
 from rempart.cli.main import Context, crash_line, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.errors import ExitCode, Reason, RempartError
-from rempart.hashing import HASH_BYTES, Hashed, hash_image
+from rempart.hashing import HASH_BYTES, Hashed, hash_image, hash_video
 from rempart.lists import list_banks, load_banks
 from rempart.matching import HashIndex, Matcher, specimen
-from rempart.matching.index import SMALL
+from rempart.matching.segment import SMALL
 from rempart.prompts import SPECIMEN_TOKEN, PromptScreener
 from rempart.settings import MediaSettings, load_settings
 from rempart.store import open_store
@@ -78,9 +78,11 @@ def _look(context: Context) -> Iterator[Finding]:
         media = MediaSettings()  # the broken setting is reported above; the rest can still be looked at
     yield _checked("decoders", lambda: _decoders(media))
     yield _heif(media)
+    yield _video(media)
     yield _checked("specimen picture", lambda: _specimen_picture(media))
     yield _checked("specimen prompt", _specimen_prompt)
     yield _checked("search", _search)
+    yield _postgresql()
     yield _checked("database", lambda: _database(context))
 
 
@@ -123,6 +125,13 @@ def _heif(media: MediaSettings) -> Finding:
     return Finding("HEIC", "ok", f"pi-heif {version('pi-heif')}")
 
 
+def _video(media: MediaSettings) -> Finding:
+    """Likewise, a file that only claims to be MP4."""
+    if hash_video(b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00", settings=media).reason is Reason.MISSING_EXTRA:
+        return Finding("video", "missing", "optional: pip install 'rempart[video]'")
+    return Finding("video", "ok", f"PyAV {version('av')}")
+
+
 def _specimen_picture(media: MediaSettings) -> str:
     verdict = Matcher(()).match(hash_image(specimen.picture(), settings=media))
     if not verdict.specimen:
@@ -148,15 +157,23 @@ def _search() -> str:
     return f"exact, compiled by numba {version('numba')}"
 
 
+def _postgresql() -> Finding:
+    try:
+        return Finding("PostgreSQL", "ok", f"psycopg {version('psycopg')}")
+    except PackageNotFoundError:
+        return Finding("PostgreSQL", "missing", "optional: pip install 'rempart[postgres]'")
+
+
 def _database(context: Context) -> str:
     folder = context.settings.data_path
-    with open_store(folder) as store:
+    with open_store(folder, context.settings.store) as store:
         banks = list_banks(store)
         matcher = Matcher(load_banks(store))
         if store.mode != "rw":
-            return f"{store.file}, read-only: {len(banks)} banks"
+            return f"{store.name}, {store.about()}, read-only: {len(banks)} banks"
+        where = f"{store.name}, {store.about()}"
     free = shutil.disk_usage(folder).free
     if free < _SCARCE_BYTES:
         raise RempartError(f"only {free >> 20} MiB are free in {folder}; make room before you import lists")
     compared = "" if matcher.lists_as_of else "; nothing to compare with yet: `rempart bank create`, then `bank add`"
-    return f"{store.file}, writable: {len(banks)} banks, {free >> 30} GiB free{compared}"
+    return f"{where}, writable: {len(banks)} banks, {free >> 30} GiB free{compared}"

@@ -1,4 +1,4 @@
-"""`rempart hash`: pictures to hashes."""
+"""`rempart hash`: pictures and videos to hashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rempart.cli.output import Printer, Row, format_option, path_fields, say
 from rempart.cli.paths import PATHS, Files
 from rempart.cli.progress import progress
 from rempart.errors import ExitCode
-from rempart.hashing import Hashed, Unscannable, hash_images
+from rempart.hashing import Hashed, PictureHash, Unscannable, hash_items
 
 
 @click.command(epilog="\b\nExample:\n  rempart hash holiday.jpg scans/ > hashes.ndjson")
@@ -25,17 +25,17 @@ from rempart.hashing import Hashed, Unscannable, hash_images
 @format_option
 @pass_context
 def command(context: Context, paths: tuple[str, ...], form: str | None, *, all_hashes: bool) -> int:
-    """Hash pictures: PDQ with its quality, MD5, SHA-1 and SHA-256.
+    """Hash pictures and videos: PDQ with its quality, MD5, SHA-1 and SHA-256.
 
-    PATHS are pictures or folders; of a folder all regular files are read, in order. Every file is opened in a child
-    process with limits, told apart by its content and not by its name. One that cannot be read is listed as
-    unscannable with the reason, and the rest goes on.
+    PATHS are pictures, videos or folders; of a folder all regular files are read, in order. Every file is opened in a
+    child process with limits, told apart by its content and not by its name. One that cannot be read is listed as
+    unscannable with the reason, and the rest goes on. Of a video, a frame a second is hashed.
     """
     files = Files(paths)
     files.check()
     started = time.monotonic()
     counts: Counter[str] = Counter()
-    results = hash_images(files.paths, turned=all_hashes, settings=context.settings.media)
+    results = hash_items(files.paths, turned=all_hashes, settings=context.settings.media)
     columns = ("path", "status", "quality", "size", "format", "pdq", "reason")
     machine = ("path", *ROW_FIELDS)
     with (
@@ -48,10 +48,7 @@ def command(context: Context, paths: tuple[str, ...], form: str | None, *, all_h
                 counts[outcome.reason] += 1
             row = path_fields(path) | hash_fields(outcome)
             if all_hashes and isinstance(outcome, Hashed):
-                row["hashes"] = [
-                    {"pdq": one.hash.hex(), "quality": one.quality, "variant": one.variant, "frame": one.frame}
-                    for one in outcome.hashes
-                ]
+                row["hashes"] = [_hash_row(one) for one in outcome.hashes]
             printer.row(row)
             advance(1)
     say(summary("hashed", len(files.paths), counts, time.monotonic() - started))
@@ -64,8 +61,13 @@ def command(context: Context, paths: tuple[str, ...], form: str | None, *, all_h
 STATUSES = ("hashed", "partial", "unscannable")
 ROW_FIELDS = (
     *("status", "pdq", "quality", "md5", "sha1", "sha256", "width", "height"),
-    *("format", "frames", "frames_read", "normalised", "reason"),
+    *("format", "frames", "frames_read", "seconds", "normalised", "reason"),
 )
+
+
+def _hash_row(one: PictureHash) -> Row:
+    row = {"pdq": one.hash.hex(), "quality": one.quality, "variant": one.variant, "frame": one.frame}
+    return row if one.at is None else row | {"at": one.at}
 
 
 def _size(row: Row) -> str:

@@ -22,6 +22,11 @@ COMMANDS = {
     "match": ("match", "Compare pictures with the banks."),
     "bank": ("bank", "Make, fill and look into banks of hashes."),
     "prompt": ("prompt", "Screen prompts of image generators."),
+    "serve": ("serve", "Answer over HTTP."),
+    "audit": ("audit", "Verify and copy the record of what was done, and by whom."),
+    "key": ("key", "Make, list and revoke the keys of the service."),
+    "worker": ("worker", "Do the jobs that wait in the outbox."),
+    "job": ("job", "Look at jobs, cancel them or try them again."),
     "config": ("config", "Show every setting and where it came from."),
 }
 

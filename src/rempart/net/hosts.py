@@ -69,7 +69,7 @@ class AllowedHost(msgspec.Struct, frozen=True):
         Raises:
             ConfigError: the name is not in its plain form, or the port is none.
         """
-        if not _is_host(self.name) or not 1 <= self.port <= _MAX_PORT:
+        if not _is_host(self.name) or self.name != self.name.lower() or not 1 <= self.port <= _MAX_PORT:
             raise ConfigError("an allowed host needs a lower-case ASCII name or an address, and a port of 1 to 65535")
 
     @classmethod

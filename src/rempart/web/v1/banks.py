@@ -1,0 +1,240 @@
+"""Banks: the lists' state, and making, seeing and deleting banks. A key sees only the banks that it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.params import FromPath, JSONBody
+from litestar.types import ControllerRouterHandler
+from msgspec import Meta
+from sqlalchemy import select
+
+from rempart.errors import BankError
+from rempart.lists import BankRecord, create_bank, delete_bank, get_bank, list_banks
+from rempart.matching import Harm, Kind, VideoRule
+from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS
+from rempart.people import Key, Permission
+from rempart.store import Store
+from rempart.store.tables import HashKind
+from rempart.store.tables import banks as bank_table
+from rempart.web.guards import PERMISSION
+from rempart.web.problems import Code, Problem
+from rempart.web.services import Services, key_of, services_of
+from rempart.web.v1.pages import DEFAULT, Cursor, Limit, cursor_after, text_in
+from rempart.web.v1.writes import AnyRequest, IdempotencyKey, once
+
+
+class NewBank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bank to make; docs/banks.md explains the settings. A direction of the video rule is off when it is null."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255, pattern="^[A-Z_][A-Z0-9_]*$", examples=["CONFIRMED"])]
+    kind: Kind = Kind.BLOCKING
+    harm: Harm | None = None
+    radius: Annotated[int, Meta(ge=0, le=63)] = DEFAULT_RADIUS
+    allow_slow: bool = False
+    quality_floor: Annotated[int, Meta(ge=0, le=100)] = DEFAULT_QUALITY_FLOOR
+    turned: bool = False
+    max_age_seconds: Annotated[int, Meta(ge=1)] | None = None
+    video_query_percent: Annotated[int, Meta(ge=1, le=100)] | None = VideoRule().query_percent
+    video_banked_percent: Annotated[int, Meta(ge=1, le=100)] | None = VideoRule().banked_percent
+    video_run_seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = VideoRule().run_seconds
+
+
+class BankRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank with its settings and how much it holds; never the hashes."""
+
+    id: int
+    name: str
+    kind: Kind
+    harm: Harm
+    radius: int
+    slow: bool
+    quality_floor: int
+    turned: bool
+    max_age_seconds: int | None
+    created_at: datetime
+    refreshed_at: datetime
+    video_query_percent: int | None
+    video_banked_percent: int | None
+    video_run_seconds: float | None
+    entries: int
+    hashes: Mapping[HashKind, int]
+
+    @classmethod
+    def of(cls, bank: BankRecord) -> BankRow:
+        """The row of a bank."""
+        return cls(**{name: getattr(bank, name) for name in cls.__struct_fields__})
+
+
+class BankPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some banks, by name, and the cursor of the next page."""
+
+    items: list[BankRow]
+    next: str | None
+
+
+class ListState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far this process of the service is with a bank.
+
+    Attributes:
+        stale: it is older than its maximum age, so nothing can be called clear.
+        size: hashes that can be compared.
+        sequence: the last of its changes that acts here.
+        snapshot: the last change that is in the mapped snapshot; null if all is in memory.
+        pending: how much of it is in no snapshot.
+    """
+
+    bank: str
+    kind: Kind
+    harm: Harm
+    refreshed_at: datetime
+    max_age_seconds: int | None
+    stale: bool
+    size: int
+    sequence: int
+    snapshot: int | None
+    pending: int
+
+
+class ListStates(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of all banks that the key may use.
+
+    Attributes:
+        lists_as_of: the oldest state of the blocking banks that hold anything; null if none does.
+    """
+
+    ready: bool
+    lists_as_of: datetime | None
+    banks: list[ListState]
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted."""
+
+    deleted: int
+
+
+@get("/lists", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=False)
+def show_lists(request: AnyRequest) -> ListStates:
+    """Say how fresh the banks are that look-ups are compared with."""
+    services, key = services_of(request.scope), key_of(request)
+    banks, now = services.live.banks, services.clock()
+    states = []
+    for status in services.live.status():
+        bank = banks.get(status["bank"])
+        if bank is None or bank.id is None or not key.may_use(bank.id):
+            continue
+        states.append(
+            ListState(
+                kind=bank.kind,
+                harm=bank.harm,
+                refreshed_at=bank.refreshed_at,
+                max_age_seconds=None if bank.max_age is None else round(bank.max_age.total_seconds()),
+                stale=bank.is_stale(now),
+                **status,
+            )
+        )
+    blocking = [state.refreshed_at for state in states if state.kind is Kind.BLOCKING and state.size]
+    as_of = min(blocking, default=None)
+    return ListStates(ready=services.live.ready and as_of is not None, lists_as_of=as_of, banks=states)
+
+
+@get("/banks", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=True)
+def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAULT) -> BankPage:
+    """List the banks by name."""
+    services, key = services_of(request.scope), key_of(request)
+    after = text_in(cursor) or ""
+    found = [bank for bank in list_banks(services.store) if key.may_use(bank.id) and bank.name > after]
+    more = len(found) > limit
+    rows = [BankRow.of(bank) for bank in found[:limit]]
+    return BankPage(items=rows, next=cursor_after(rows[-1].name) if more else None)
+
+
+@get("/banks/{name:str}", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=True)
+def show_bank(request: AnyRequest, name: FromPath[str]) -> BankRow:
+    """Show one bank."""
+    store = services_of(request.scope).store
+    usable_bank(store, key_of(request), name)
+    return BankRow.of(_there(store, name))
+
+
+@post("/banks", opt={PERMISSION: Permission.CHANGE_BANKS}, tags=["banks"], sync_to_thread=True)
+def make_bank(
+    request: AnyRequest, data: JSONBody[NewBank], idempotency_key: IdempotencyKey = None
+) -> Response[BankRow]:
+    """Make an empty bank. A key that is limited to some banks makes none."""
+
+    def act(services: Services, key: Key) -> BankRow:
+        if key.banks is not None:
+            raise Problem(Code.FORBIDDEN, "A key that is limited to some banks can make no others.")
+        if _number(services.store, data.name) is not None:
+            raise Problem(Code.CONFLICT, "There is a bank of this name already.")
+        bank = create_bank(
+            services.store,
+            data.name,
+            kind=data.kind,
+            harm=data.harm or (Harm.CSAM if data.kind is Kind.BLOCKING else Harm.OTHER),
+            radius=data.radius,
+            allow_slow=data.allow_slow,
+            quality_floor=data.quality_floor,
+            turned=data.turned,
+            max_age_seconds=data.max_age_seconds,
+            video_rule=VideoRule(
+                query_percent=data.video_query_percent,
+                banked_percent=data.video_banked_percent,
+                run_seconds=data.video_run_seconds,
+            ),
+            actor=key.actor,
+            clock=services.clock,
+        )
+        return BankRow.of(bank)
+
+    return once(request, idempotency_key, data, act, answer=BankRow, status=201)
+
+
+@delete(
+    "/banks/{name:str}", opt={PERMISSION: Permission.CHANGE_BANKS}, status_code=200, tags=["banks"], sync_to_thread=True
+)
+def drop_bank(request: AnyRequest, name: FromPath[str], idempotency_key: IdempotencyKey = None) -> Response[Deleted]:
+    """Delete a bank with all its entries."""
+
+    def act(services: Services, key: Key) -> Deleted:
+        number = usable_bank(services.store, key, name)
+        delete_bank(services.store, name, actor=key.actor, clock=services.clock)
+        return Deleted(deleted=number)
+
+    return once(request, idempotency_key, None, act, answer=Deleted)
+
+
+def usable_bank(store: Store, key: Key, name: str) -> int:
+    """The number of a bank that a key may use; another one is to it as if it were not there.
+
+    Raises:
+        Problem: there is no such bank for it.
+        StoreError: the database cannot be read.
+    """
+    number = _number(store, name)
+    if number is None or not key.may_use(number):
+        raise Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.")
+    return number
+
+
+def _number(store: Store, name: str) -> int | None:
+    if not (name.isascii() and name.isprintable()):  # no name of a bank, and not even text that each database takes
+        return None
+    with store.read() as connection:
+        return connection.execute(select(bank_table.c.id).where(bank_table.c.name == name)).scalar_one_or_none()
+
+
+def _there(store: Store, name: str) -> BankRecord:
+    try:
+        return get_bank(store, name)
+    except BankError:  # deleted meanwhile; the text would name others
+        raise Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.") from None
+
+
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (show_lists, show_banks, show_bank, make_bank, drop_bank)
