@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from threatexchange.signal_type.pdq.pdq_index import PDQIndex
 
-from rempart.matching.index import SMALL, HashIndex, Hits
+from rempart.matching.index import HashIndex
+from rempart.matching.search import Hits
+from rempart.matching.segment import SMALL
 
 PDQ_INDEX_RADIUS = 31  # fixed by threatexchange
 
@@ -75,7 +77,7 @@ def subjects(radius: int, *, flat_only: bool) -> list[Subject]:
 
     def many(hashes: Table) -> Query:
         index = HashIndex.build(hashes)
-        return lambda queries, _: index.query_many(queries, radius)
+        return lambda queries, _: index.query_many(queries, radius, threads=1)
 
     def one_by_one(hashes: Table) -> Query:
         index = HashIndex.build(hashes)
