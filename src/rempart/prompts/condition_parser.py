@@ -51,6 +51,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "=": operator.eq,
 }
 _NESTING = 32
+_FARTHEST = 1_000_000  # tokens; no prompt is as long
 
 
 def parse(text: str, place: str) -> Condition:
@@ -123,9 +124,9 @@ class _Parser:
             raise PackError(f"{self._place}: `within` follows a bracket of parts that are joined by `and`")
         if self._take("segment"):
             return Within(condition, None)
-        tokens = int(self._number())
+        tokens = self._number()
         self._expect("tokens")
-        return Within(condition, tokens)
+        return Within(condition, int(min(tokens, _FARTHEST)))
 
     def _evidence(self) -> Condition:
         if self._take("("):

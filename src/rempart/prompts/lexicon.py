@@ -237,7 +237,7 @@ def _function_words() -> dict[str, tuple[str, ...]]:
     path = SHIPPED / "function_words.json"
     try:
         words = msgspec.json.decode(read_bytes(path), type=dict[str, tuple[str, ...]])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise PackError(f"{path}: is damaged; install rempart again") from None
     languages: dict[str, list[str]] = {}
     for language, found in words.items():

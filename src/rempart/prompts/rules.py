@@ -118,7 +118,7 @@ def _read(path: Path) -> _File:
         return msgspec.convert(content, _File)
     except OSError as error:
         raise PackError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PackError(f"{path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise PackError(f"{path}: {error}; docs/prompt-rules.md describes the file") from None
+    except (ValueError, RecursionError) as error:  # tomllib's own, and of numbers and depths beyond its reach
+        raise PackError(f"{path}: not valid TOML: {error}") from None

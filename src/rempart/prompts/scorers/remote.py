@@ -80,7 +80,7 @@ class RemoteScorer:
             return ScorerUnavailable(self.model, "status", seconds)
         try:
             completion = msgspec.json.decode(answer.content, type=Completion)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return ScorerUnavailable(self.model, "answer", seconds)
         choices = completion.choices
         probabilities = self._dialect.read(choices[0]) if len(choices) == 1 else None
