@@ -22,10 +22,13 @@ from rempart.cli.main import run
 from rempart.clock import utc_now
 from rempart.errors import BankError, ExitCode, StoreError
 from rempart.lists import (
+    FOR_GOOD,
     Content,
     FloodWatch,
     HashValue,
     add_contents,
+    change_bank,
+    change_entry,
     compact_bank,
     create_bank,
     decide_quarantine,
@@ -34,6 +37,7 @@ from rempart.lists import (
     list_banks,
     remove_entries,
 )
+from rempart.lists.signal_types import set_enabled_ratio
 from rempart.matching import FloodRule, Sighting
 from rempart.store import Store
 from rempart.store.service_tables import audit_head, audit_log
@@ -80,6 +84,10 @@ def test_every_function_of_banks_records_who_did_what_and_nothing_that_is_confid
         add_contents(store, "A", pdq, actor="key:3")  # changes nothing
         import_hashes(store, "A", [value(3), value(4), value(4)], note=NOTE, actor="key:3")
         import_hashes(store, "A", [value(3)], actor="key:3")  # confirms the bank as fresh
+        change_bank(store, "A", enabled_ratio=0.25, actor="key:3")
+        change_bank(store, "A", enabled_ratio=0.25, actor="key:3")  # changes nothing
+        change_entry(store, "A", 3, note=NOTE + NOTE, disabled_until=FOR_GOOD, actor="key:3")
+        set_enabled_ratio(store, "video_md5", 0, actor="key:3")
         quarantine(store, 2)
         decide_quarantine(store, "A", [2], QuarantineState.LIFTED, note=NOTE, actor="cli:ann")
         remove_entries(store, "A", [4, 1, 2], actor="job:7")
@@ -89,21 +97,29 @@ def test_every_function_of_banks_records_who_did_what_and_nothing_that_is_confid
         rows = recorded(store)
         assert rows[0][:3] == ("key:3", "audit_started", "audit")
         settings = (
-            '{"harm":"csam","kind":"blocking","max_age_seconds":60,"name":"A","quality_floor":50,"radius":20,"turned":false,'
+            '{"enabled_permille":1000,"harm":"csam","kind":"blocking","max_age_seconds":60,"name":"A","quality_floor":50,"radius":20,"turned":false,'
             '"video_banked_percent":80,"video_query_percent":80,"video_run_ms":5000}'
         )
-        assert rows[1:9] == [
+        assert rows[1:12] == [
             ("key:3", "bank_created", "bank:1", settings),
             ("key:3", "entries_added", "bank:1", '{"added":2,"entries":"1-2","hashes":2}'),
             ("key:3", "hashes_imported", "bank:1", '{"added":2,"already_banked":0,"entries":"3-4","repeated":1}'),
             ("key:3", "hashes_imported", "bank:1", '{"added":0,"already_banked":1,"entries":"","repeated":0}'),
+            ("key:3", "bank_changed", "bank:1", settings.replace("1000", "250")),
+            (
+                "key:3",
+                "entry_changed",
+                "entry:3",
+                '{"disabled_until":"9999-01-01T00:00:00+00:00","metadata":false,"note":true}',
+            ),
+            ("key:3", "signal_type_changed", "signal_type:video_md5", '{"enabled_permille":0}'),
             ("key:9", "entries_quarantined", "quarantine", '{"entries":"2"}'),
             ("cli:ann", "quarantine_decided", "bank:1", '{"decision":"lifted","entries":"2"}'),
             ("job:7", "entries_removed", "bank:1", '{"entries":"1-2 4","removed":3}'),
-            ("job:7", "bank_compacted", "bank:1", rows[8][3]),
+            ("job:7", "bank_compacted", "bank:1", rows[11][3]),
         ]
-        assert re.fullmatch(r'\{"changes":\d+\}', rows[8][3])
-        assert rows[9:] == [(local_actor(), "bank_deleted", "bank:1", '{"entries":1,"name":"A"}')]
+        assert re.fullmatch(r'\{"changes":\d+\}', rows[11][3])
+        assert rows[12:] == [(local_actor(), "bank_deleted", "bank:1", '{"entries":1,"name":"A"}')]
         assert NOTE not in str(rows)
         assert verify(store) == []
 

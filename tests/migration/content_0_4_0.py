@@ -37,6 +37,7 @@ ROWS: Rows = {
             "video_query_percent": 80,
             "video_banked_percent": None,
             "video_run_seconds": 2.5,
+            "enabled_ratio": 1.0,
         },
         {
             "id": 2,
@@ -52,6 +53,7 @@ ROWS: Rows = {
             "video_query_percent": None,
             "video_banked_percent": 1,
             "video_run_seconds": None,
+            "enabled_ratio": 0.25,
         },
     ],
     "entries": [
@@ -169,6 +171,8 @@ ROWS: Rows = {
         }
         for outcome, n in (("clear", 2**40), ("near", 3))
     ],
+    "client_metadata": [{"entry_id": 2, "content": {"content_id": "7", "json": {"a": [1]}}}],
+    "signal_types": [{"name": "video_md5", "enabled_ratio": 0.5}],
     "idempotency": [
         {
             "key_id": 2,

@@ -37,6 +37,8 @@ CREATE TABLE public.banks (
     video_query_percent smallint DEFAULT 80,
     video_banked_percent smallint DEFAULT 80,
     video_run_seconds double precision DEFAULT 5.0,
+    enabled_ratio double precision DEFAULT 1.0 NOT NULL,
+    CONSTRAINT ck_banks_enabled_ratio CHECK (((enabled_ratio >= (0)::double precision) AND (enabled_ratio <= (1)::double precision))),
     CONSTRAINT ck_banks_harm CHECK (((harm)::text = ANY ((ARRAY['csam'::character varying, 'exploitative'::character varying, 'ncii_adult'::character varying, 'other'::character varying])::text[]))),
     CONSTRAINT ck_banks_kind CHECK (((kind)::text = ANY ((ARRAY['blocking'::character varying, 'allowing'::character varying])::text[]))),
     CONSTRAINT ck_banks_max_age_seconds CHECK ((max_age_seconds > 0)),
@@ -68,6 +70,10 @@ CREATE SEQUENCE public.changes_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE public.changes_id_seq OWNED BY public.changes.id;
+CREATE TABLE public.client_metadata (
+    entry_id bigint NOT NULL,
+    content json NOT NULL
+);
 CREATE TABLE public.entries (
     id bigint NOT NULL,
     bank_id bigint NOT NULL,
@@ -197,6 +203,11 @@ CREATE TABLE public.schedules (
     enabled boolean NOT NULL,
     CONSTRAINT ck_schedules_every_seconds CHECK ((every_seconds > 0))
 );
+CREATE TABLE public.signal_types (
+    name character varying(32) NOT NULL,
+    enabled_ratio double precision NOT NULL,
+    CONSTRAINT ck_signal_types_enabled_ratio CHECK (((enabled_ratio >= (0)::double precision) AND (enabled_ratio <= (1)::double precision)))
+);
 ALTER TABLE ONLY public.banks ALTER COLUMN id SET DEFAULT nextval('public.banks_id_seq'::regclass);
 ALTER TABLE ONLY public.changes ALTER COLUMN id SET DEFAULT nextval('public.changes_id_seq'::regclass);
 ALTER TABLE ONLY public.entries ALTER COLUMN id SET DEFAULT nextval('public.entries_id_seq'::regclass);
@@ -204,15 +215,16 @@ ALTER TABLE ONLY public.jobs ALTER COLUMN id SET DEFAULT nextval('public.jobs_id
 ALTER TABLE ONLY public.keys ALTER COLUMN id SET DEFAULT nextval('public.keys_id_seq'::regclass);
 INSERT INTO public.alembic_version VALUES ('0003');
 INSERT INTO public.allowances VALUES (1, 12.5, '2026-11-22 19:30:00.25+00');
-INSERT INTO public.audit_head VALUES (1, 3, '\x2894d93ce05d979f3cca040cbbe554fc8ba3a73848ec0b957f44ac7ccef6a71f');
-INSERT INTO public.audit_log VALUES (1, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'audit_started', 'audit', '{"database":"be756707-e1be-4f83-b0c2-076c6a30de22"}', '\x48d83a8fe1f0a38ec75ef0dc48e09623e6293ab566319fa7b29a808d31655e71');
-INSERT INTO public.audit_log VALUES (2, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'bank_created', 'bank:1', '{"radius":31,"turned":true}', '\x307821f9c18f7764bfe881e2b7724996a60ec0ce613620de2a810840a44771fe');
-INSERT INTO public.audit_log VALUES (3, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'entries_added', 'bank:1', '{"entries":3}', '\x2894d93ce05d979f3cca040cbbe554fc8ba3a73848ec0b957f44ac7ccef6a71f');
-INSERT INTO public.banks VALUES (1, 'KNOWN', 'blocking', 'csam', 31, 50, true, 604800, '2026-11-22 19:30:00.25+00', '2027-12-27 19:30:00.25+00', 80, NULL, 2.5);
-INSERT INTO public.banks VALUES (2, '_FINE_2', 'allowing', 'other', 63, 0, false, NULL, '2026-11-22 19:30:00.25+00', '2026-11-22 19:30:00.25+00', NULL, 1, NULL);
+INSERT INTO public.audit_head VALUES (1, 3, '\x2bccbca9366a2aa0ce5df3a7c823181c19f6960a96745a400a7f7c7f6a97ba0c');
+INSERT INTO public.audit_log VALUES (1, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'audit_started', 'audit', '{"database":"e2d1fe10-8dfa-4188-96e7-e1b1290d9739"}', '\x53bd8e03b979ceee1b72fe00a22a6e84c4d4369f9987e95385e7e26b27dff6e5');
+INSERT INTO public.audit_log VALUES (2, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'bank_created', 'bank:1', '{"radius":31,"turned":true}', '\xf7c3521fc4b6508278e47e1b84c56409653676bd5ed9665bed177287f9e80d27');
+INSERT INTO public.audit_log VALUES (3, '2026-11-22 19:30:00.25+00', 'cli:keeper', 'entries_added', 'bank:1', '{"entries":3}', '\x2bccbca9366a2aa0ce5df3a7c823181c19f6960a96745a400a7f7c7f6a97ba0c');
+INSERT INTO public.banks VALUES (1, 'KNOWN', 'blocking', 'csam', 31, 50, true, 604800, '2026-11-22 19:30:00.25+00', '2027-12-27 19:30:00.25+00', 80, NULL, 2.5, 1);
+INSERT INTO public.banks VALUES (2, '_FINE_2', 'allowing', 'other', 63, 0, false, NULL, '2026-11-22 19:30:00.25+00', '2026-11-22 19:30:00.25+00', NULL, 1, NULL, 0.25);
 INSERT INTO public.changes VALUES (1, 1, 1, 3, 4611686018427387905);
 INSERT INTO public.changes VALUES (2, 2, 4, 4, 5);
 INSERT INTO public.changes VALUES (3, 1, 5, 6, 6);
+INSERT INTO public.client_metadata VALUES (2, '{"content_id": "7", "json": {"a": [1]}}');
 INSERT INTO public.entries VALUES (1, 1, '2026-11-22 19:30:00.25+00', NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public.entries VALUES (2, 1, '2026-11-22 19:30:00.25+00', 'record 7', 'gesehen: Köln, 灯台', NULL, 0.25, '{"true_positive": 2, "who": ["a", "b"]}');
 INSERT INTO public.entries VALUES (3, 1, '2026-11-22 19:30:00.25+00', NULL, NULL, '2027-12-27 19:30:00.25+00', 1, '[]');
@@ -252,6 +264,7 @@ INSERT INTO public.quarantines VALUES (2, 'confirmed', '2026-11-22 19:30:00.25+0
 INSERT INTO public.quarantines VALUES (4, 'lifted', '2026-11-22 19:30:00.25+00', '2027-12-27 19:30:00.25+00', NULL);
 INSERT INTO public.schedules VALUES ('sweep', 'sweep_jobs', '\x7b7d', 3600, '2027-12-27 19:30:00.25+00', true);
 INSERT INTO public.schedules VALUES ('Off', 'sweep_jobs', '\x', 1, '2026-11-22 19:30:00.25+00', false);
+INSERT INTO public.signal_types VALUES ('video_md5', 0.5);
 SELECT pg_catalog.setval('public.banks_id_seq', 2, true);
 SELECT pg_catalog.setval('public.changes_id_seq', 3, true);
 SELECT pg_catalog.setval('public.entries_id_seq', 6, true);
@@ -269,6 +282,8 @@ ALTER TABLE ONLY public.banks
     ADD CONSTRAINT pk_banks PRIMARY KEY (id);
 ALTER TABLE ONLY public.changes
     ADD CONSTRAINT pk_changes PRIMARY KEY (id);
+ALTER TABLE ONLY public.client_metadata
+    ADD CONSTRAINT pk_client_metadata PRIMARY KEY (entry_id);
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT pk_entries PRIMARY KEY (id);
 ALTER TABLE ONLY public.flood_samples
@@ -291,6 +306,8 @@ ALTER TABLE ONLY public.quarantines
     ADD CONSTRAINT pk_quarantines PRIMARY KEY (entry_id);
 ALTER TABLE ONLY public.schedules
     ADD CONSTRAINT pk_schedules PRIMARY KEY (name);
+ALTER TABLE ONLY public.signal_types
+    ADD CONSTRAINT pk_signal_types PRIMARY KEY (name);
 ALTER TABLE ONLY public.banks
     ADD CONSTRAINT uq_banks_name UNIQUE (name);
 ALTER TABLE ONLY public.keys
@@ -307,6 +324,8 @@ ALTER TABLE ONLY public.allowances
     ADD CONSTRAINT fk_allowances_key_id_keys FOREIGN KEY (key_id) REFERENCES public.keys(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.changes
     ADD CONSTRAINT fk_changes_bank_id_banks FOREIGN KEY (bank_id) REFERENCES public.banks(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.client_metadata
+    ADD CONSTRAINT fk_client_metadata_entry_id_entries FOREIGN KEY (entry_id) REFERENCES public.entries(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT fk_entries_bank_id_banks FOREIGN KEY (bank_id) REFERENCES public.banks(id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.flood_samples

@@ -23,12 +23,15 @@ ACTS = {
     "jobs.schedules.set_schedule": Act.SCHEDULE_CHANGED,
     "lists.banks.create_bank": Act.BANK_CREATED,
     "lists.banks.delete_bank": Act.BANK_DELETED,
+    "lists.changing.change_bank": Act.BANK_CHANGED,
+    "lists.changing.change_entry": Act.ENTRY_CHANGED,
     "lists.entries.add_contents": Act.ENTRIES_ADDED,
     "lists.entries.import_hashes": Act.HASHES_IMPORTED,
     "lists.entries.remove_entries": Act.ENTRIES_REMOVED,
     "lists.loader.compact_bank": Act.BANK_COMPACTED,
     "lists.quarantine.FloodWatch.flush": Act.ENTRIES_QUARANTINED,
     "lists.quarantine.decide_quarantine": Act.QUARANTINE_DECIDED,
+    "lists.signal_types.set_enabled_ratio": Act.SIGNAL_TYPE_CHANGED,
     "people.keys.create_key": Act.KEY_CREATED,
     "people.keys.revoke_key": Act.KEY_REVOKED,
 }
@@ -44,7 +47,7 @@ MACHINERY = {
     "lists.compaction.ask_to_compact": "puts a job into the outbox, which records that it compacted",
     "people.allowance": "counts requests",
     "people.counter": "counts requests",
-    "web.v1.findings": "hands a finding on by the outbox",
+    "web.findings": "hands a finding on by the outbox",
     "web.v1.writes": "keeps the answer to a write, which records itself",
 }
 """What writes to the database and records nothing, and why: a function, or a module with all of its functions."""

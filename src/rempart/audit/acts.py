@@ -26,10 +26,13 @@ class Act(StrEnum):
     AUDIT_EXPORTED = "audit_exported", "The log was read out, from the row `first` on."
     AUDIT_CHECKPOINTED = "audit_checkpointed", "The end of the log was noted outside the database."
     BANK_CREATED = "bank_created", "A bank was made, with these settings."
+    BANK_CHANGED = "bank_changed", "Settings of a bank were changed to these; all of its settings are told."
     BANK_DELETED = "bank_deleted", "A bank was deleted with all its `entries`."
     BANK_COMPACTED = "bank_compacted", "The snapshot of a bank was written anew, from the `changes` up to this number."
     ENTRIES_ADDED = "entries_added", "Contents were banked: entries that are new or gained hashes."
     HASHES_IMPORTED = "hashes_imported", "A list of hashes was banked, an entry each; it confirms the bank as fresh."
+    ENTRY_CHANGED = "entry_changed", "An entry was switched off or on, or its note or a client's words on it changed."
+    SIGNAL_TYPE_CHANGED = "signal_type_changed", "A type of signal was switched off or on for clients of HMA."
     ENTRIES_REMOVED = "entries_removed", "Entries were taken out of a bank."
     ENTRIES_QUARANTINED = (
         "entries_quarantined",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rempart.lists.banks import BankRecord, create_bank, delete_bank, get_bank, list_banks
+from rempart.lists.changing import FOR_GOOD, EntryState, change_bank, change_entry, get_entry
 from rempart.lists.entries import (
     Added,
     Content,
@@ -19,22 +20,27 @@ from rempart.lists.pictures import content_of
 from rempart.lists.quarantine import FloodWatch, QuarantineRecord, decide_quarantine, list_quarantine
 
 __all__ = [
+    "FOR_GOOD",
     "Added",
     "BankRecord",
     "Content",
     "EntryRecord",
+    "EntryState",
     "FloodWatch",
     "HashFile",
     "HashValue",
     "Imported",
     "QuarantineRecord",
     "add_contents",
+    "change_bank",
+    "change_entry",
     "compact_bank",
     "content_of",
     "create_bank",
     "decide_quarantine",
     "delete_bank",
     "get_bank",
+    "get_entry",
     "import_hashes",
     "is_balanced",
     "list_banks",

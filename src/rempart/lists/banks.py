@@ -51,6 +51,7 @@ class BankRecord(msgspec.Struct, frozen=True, kw_only=True):
     video_query_percent: int | None
     video_banked_percent: int | None
     video_run_seconds: float | None
+    enabled_ratio: float
     entries: int
     hashes: Mapping[HashKind, int]
 
@@ -81,6 +82,7 @@ def create_bank(
     turned: bool = False,
     max_age_seconds: int | None = None,
     video_rule: VideoRule = VideoRule(),  # noqa: B008 -- it is frozen
+    enabled_ratio: float = 1.0,
     actor: str | None = None,
     clock: Clock = utc_now,
 ) -> BankRecord:
@@ -98,6 +100,7 @@ def create_bank(
         turned: whether turned and mirrored copies are looked for.
         max_age_seconds: how long its content may go without a refresh before nothing can be called clear.
         video_rule: when a video matches what is banked here; at least one of its directions must be on.
+        enabled_ratio: 1 on, 0 off; between, in that share of the look-ups of HMA's clients and in all others.
         actor: who makes it; the user of this process by default.
         clock: the time.
 
@@ -107,22 +110,9 @@ def create_bank(
         StoreError: the database cannot be written.
     """
     check_bank_name(name)
-    if not 0 <= radius <= LARGEST_RADIUS:
-        raise BankError(
-            f"a radius of {radius} bits is not possible: choose 0 to {LARGEST_FAST_RADIUS}, "
-            f"or up to {LARGEST_RADIUS} with --allow-slow"
-        )
-    if radius > LARGEST_FAST_RADIUS and not allow_slow:
-        raise BankError(
-            f"above {LARGEST_FAST_RADIUS} bits no index helps: each picture is compared with every hash of the bank, "
-            "one by one or nearly so, which takes many times as long in a large bank, and far more unlike pictures "
-            f"match. If {radius} bits are meant all the same, add --allow-slow"
-        )
+    check_radius(radius, allow_slow=allow_slow)
     check_video_rule(video_rule)
-    if not 0 <= quality_floor <= LARGEST_QUALITY:
-        raise BankError(f"a quality floor of {quality_floor} is not possible: choose 0 to {LARGEST_QUALITY}")
-    if max_age_seconds is not None and not 0 < max_age_seconds <= LARGEST_AGE_SECONDS:
-        raise BankError("a maximum age must lie between one second and ten years")
+    check_rest(quality_floor, max_age_seconds, enabled_ratio)
     now = clock()
     row: dict[str, Any] = {
         "name": name,
@@ -137,6 +127,7 @@ def create_bank(
         "video_query_percent": video_rule.query_percent,
         "video_banked_percent": video_rule.banked_percent,
         "video_run_seconds": video_rule.run_seconds,
+        "enabled_ratio": enabled_ratio,
     }
     with store.write() as connection:
         try:
@@ -144,8 +135,8 @@ def create_bank(
         except IntegrityError:
             raise BankError(f"there is a bank {name} already; choose another name, or delete it first") from None
         store.notify(connection, CHANNEL)
-        bank = _records(connection, number)[0]
-        record(connection, actor, Act.BANK_CREATED, f"bank:{number}", _settings(bank), clock=clock)
+        bank = bank_records(connection, number)[0]
+        record(connection, actor, Act.BANK_CREATED, f"bank:{number}", bank_settings(bank), clock=clock)
     return bank
 
 
@@ -156,7 +147,7 @@ def list_banks(store: Store) -> list[BankRecord]:
         StoreError: the database cannot be read.
     """
     with store.read() as connection:
-        return _records(connection)
+        return bank_records(connection)
 
 
 def get_bank(store: Store, name: str) -> BankRecord:
@@ -167,7 +158,7 @@ def get_bank(store: Store, name: str) -> BankRecord:
         StoreError: the database cannot be read.
     """
     with store.read() as connection:
-        return _records(connection, bank_id(connection, name))[0]
+        return bank_records(connection, bank_id(connection, name))[0]
 
 
 def delete_bank(store: Store, name: str, *, actor: str | None = None, clock: Clock = utc_now) -> None:
@@ -229,8 +220,41 @@ def set_refreshed(connection: Connection, bank: int, moment: datetime) -> None:
     connection.execute(update(banks).where(banks.c.id == bank).values(refreshed_at=moment))
 
 
-def _settings(bank: BankRecord) -> dict[str, Detail]:
-    """The settings of a new bank, as the audit has them: it knows no fractions."""
+def check_radius(radius: int, *, allow_slow: bool) -> None:
+    """Refuse a radius that is not possible, or is slow when that was not accepted.
+
+    Raises:
+        BankError: it is; the message says what is possible.
+    """
+    if not 0 <= radius <= LARGEST_RADIUS:
+        raise BankError(
+            f"a radius of {radius} bits is not possible: choose 0 to {LARGEST_FAST_RADIUS}, "
+            f"or up to {LARGEST_RADIUS} with --allow-slow"
+        )
+    if radius > LARGEST_FAST_RADIUS and not allow_slow:
+        raise BankError(
+            f"above {LARGEST_FAST_RADIUS} bits no index helps: each picture is compared with every hash of the bank, "
+            "one by one or nearly so, which takes many times as long in a large bank, and far more unlike pictures "
+            f"match. If {radius} bits are meant all the same, add --allow-slow"
+        )
+
+
+def check_rest(quality_floor: int, max_age_seconds: int | None, enabled_ratio: float) -> None:
+    """Refuse numbers of a bank's other settings that are out of range.
+
+    Raises:
+        BankError: one is.
+    """
+    if not 0 <= quality_floor <= LARGEST_QUALITY:
+        raise BankError(f"a quality floor of {quality_floor} is not possible: choose 0 to {LARGEST_QUALITY}")
+    if max_age_seconds is not None and not 0 < max_age_seconds <= LARGEST_AGE_SECONDS:
+        raise BankError("a maximum age must lie between one second and ten years")
+    if not 0 <= enabled_ratio <= 1:
+        raise BankError("an enabled ratio must lie within 0 and 1: 0 switches the bank off, 1 on")
+
+
+def bank_settings(bank: BankRecord) -> dict[str, Detail]:
+    """The settings of a bank as the audit has them: it knows no fractions."""
     seconds = bank.video_run_seconds
     return {
         "name": bank.name,
@@ -243,10 +267,12 @@ def _settings(bank: BankRecord) -> dict[str, Detail]:
         "video_query_percent": bank.video_query_percent,
         "video_banked_percent": bank.video_banked_percent,
         "video_run_ms": None if seconds is None else round(seconds * 1000),
+        "enabled_permille": round(bank.enabled_ratio * 1000),
     }
 
 
-def _records(connection: Connection, only: int | None = None) -> list[BankRecord]:
+def bank_records(connection: Connection, only: int | None = None) -> list[BankRecord]:
+    """The banks of a database, or one of them by its number, with how much each holds: that is counted each time."""
     chosen: Any = select(banks).order_by(banks.c.name)
     entry_counts: Any = select(entries.c.bank_id, func.count()).group_by(entries.c.bank_id)
     hash_counts: Any = (
@@ -277,6 +303,7 @@ def _records(connection: Connection, only: int | None = None) -> list[BankRecord
             video_query_percent=row.video_query_percent,
             video_banked_percent=row.video_banked_percent,
             video_run_seconds=row.video_run_seconds,
+            enabled_ratio=row.enabled_ratio,
             entries=totals.get(row.id, 0),
             hashes=by_kind[row.id],
         )

@@ -200,6 +200,7 @@ def made_bank(row: Row[Any], content: Content) -> Bank:
             banked_percent=row.video_banked_percent,
             run_seconds=row.video_run_seconds,
         ),
+        enabled_ratio=row.enabled_ratio,
     )
 
 

@@ -189,6 +189,7 @@ class Bank:
         frames: FrameRows | FrameIndex | None = None,
         video_rule: VideoRule = VideoRule(),  # noqa: B008 -- it is frozen
         id: int | None = None,  # noqa: A002 -- it is what callers pass
+        enabled_ratio: float = 1.0,
     ) -> None:
         """Build the indexes.
 
@@ -207,6 +208,7 @@ class Bank:
             frames: frames of banked videos, or an index of them made before.
             video_rule: when a video matches these.
             id: the bank's number in the database, if it has one.
+            enabled_ratio: share of the look-ups in which it takes part, where the caller asks for that; at 0 in none.
 
         Raises:
             BankError: the name, radius, quality floor or rule cannot be used.
@@ -220,6 +222,7 @@ class Bank:
             raise BankError("a bank is made of hashes or of an index of them, not of both")
         self.name = check_bank_name(name)
         self.id = id
+        self.enabled_ratio = enabled_ratio
         self.kind = kind
         self.harm = harm
         self.radius = radius

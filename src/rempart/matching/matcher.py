@@ -49,7 +49,7 @@ class Matcher:
         watch: Callable[[Sighting], object] | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """Take the banks that hold anything.
+        """Take the banks that hold anything and are not switched off.
 
         Args:
             banks: blocking and allowing banks, empty ones included.
@@ -57,7 +57,7 @@ class Matcher:
             watch: told of each picture that comes near an entry which is not in quarantine, before the verdict on it.
             clock: tells whether a bank has grown too old.
         """
-        self.banks: Sequence[Bank] = [bank for bank in banks if len(bank)]
+        self.banks: Sequence[Bank] = [bank for bank in banks if len(bank) and bank.enabled_ratio > 0]
         self._blocking = [bank for bank in self.banks if bank.blocks]
         self._quarantined = quarantined
         self._watch = watch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -175,4 +176,21 @@ idempotency = Table(
     Column("body", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
     CheckConstraint(f"length(request) = {DIGEST_BYTES}", name="request"),
+)
+
+# What clients of HMA keep with what they bank.
+client_metadata = Table(
+    "client_metadata",
+    metadata,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", JSON, nullable=False),
+)
+
+# How large a share of the look-ups of HMA's clients may ask for a type of signal; 1 where there is no row.
+signal_types = Table(
+    "signal_types",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("enabled_ratio", Float, nullable=False),
+    CheckConstraint("enabled_ratio BETWEEN 0 AND 1", name="enabled_ratio"),
 )

@@ -132,6 +132,8 @@ banks = Table(
     Column("video_query_percent", SmallInteger, server_default=text("80")),
     Column("video_banked_percent", SmallInteger, server_default=text("80")),
     Column("video_run_seconds", Float, server_default=text("5.0")),
+    # 0 switches the bank off; a part of 1 holds for the look-ups of HMA's clients only.
+    Column("enabled_ratio", Float, nullable=False, server_default=text("1.0")),
     CheckConstraint(one_of("kind", Kind), name="kind"),
     CheckConstraint(one_of("harm", Harm), name="harm"),
     CheckConstraint(f"radius BETWEEN 0 AND {LARGEST_RADIUS}", name="radius"),
@@ -140,6 +142,7 @@ banks = Table(
     CheckConstraint("video_query_percent BETWEEN 1 AND 100", name="video_query_percent"),
     CheckConstraint("video_banked_percent BETWEEN 1 AND 100", name="video_banked_percent"),
     CheckConstraint("video_run_seconds > 0", name="video_run_seconds"),
+    CheckConstraint("enabled_ratio BETWEEN 0 AND 1", name="enabled_ratio"),
     sqlite_autoincrement=True,  # what other programs keep of a deleted bank is never taken for a new one
 )
 

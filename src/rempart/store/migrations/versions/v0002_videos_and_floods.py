@@ -63,12 +63,14 @@ def upgrade() -> None:
         table.add_column(sa.Column("video_query_percent", sa.SmallInteger(), server_default=sa.text("80")))
         table.add_column(sa.Column("video_banked_percent", sa.SmallInteger(), server_default=sa.text("80")))
         table.add_column(sa.Column("video_run_seconds", sa.Float(), server_default=sa.text("5.0")))
+        table.add_column(sa.Column("enabled_ratio", sa.Float(), nullable=False, server_default=sa.text("1.0")))
         table.drop_constraint(op.f("ck_banks_radius"), type_="check")
         for name, rule in (
             ("radius", "radius BETWEEN 0 AND 63"),
             ("video_query_percent", "video_query_percent BETWEEN 1 AND 100"),
             ("video_banked_percent", "video_banked_percent BETWEEN 1 AND 100"),
             ("video_run_seconds", "video_run_seconds > 0"),
+            ("enabled_ratio", "enabled_ratio BETWEEN 0 AND 1"),
         ):
             table.create_check_constraint(op.f(f"ck_banks_{name}"), rule)
     with op.batch_alter_table("hashes", copy_from=_hashes) as table:

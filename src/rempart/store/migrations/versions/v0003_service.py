@@ -15,11 +15,12 @@ _number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables of the audit, of jobs and of keys."""
+    """Make the tables of the audit, of jobs and of keys, and what clients of HMA set."""
     _make_audit()
     _make_jobs()
     _make_keys()
     _make_counts()
+    _make_switches()
 
 
 def _make_audit() -> None:
@@ -152,6 +153,25 @@ def _make_counts() -> None:
         sa.CheckConstraint("length(request) = 32", name=op.f("ck_idempotency_request")),
         _of_key("idempotency"),
         sa.PrimaryKeyConstraint("key_id", "token", name=op.f("pk_idempotency")),
+    )
+
+
+def _make_switches() -> None:
+    op.create_table(
+        "client_metadata",
+        sa.Column("entry_id", _number, nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["entries.id"], name=op.f("fk_client_metadata_entry_id_entries"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_client_metadata")),
+    )
+    op.create_table(
+        "signal_types",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("enabled_ratio", sa.Float(), nullable=False),
+        sa.CheckConstraint("enabled_ratio BETWEEN 0 AND 1", name=op.f("ck_signal_types_enabled_ratio")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_signal_types")),
     )
 
 
