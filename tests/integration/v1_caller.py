@@ -52,13 +52,14 @@ class Caller:
 
 
 @contextlib.contextmanager
-def calling(place: Place) -> Iterator[Caller]:
-    """The service on a database, once it has loaded what is there."""
+def calling(place: Place, **changed: Any) -> Iterator[Caller]:  # noqa: ANN401 -- as Settings takes them
+    """The service on a database, once it has loaded what is there; ``changed`` are settings that a test wants."""
     settings = Settings(
         data_dir=str(place.folder),
         store=place.settings,
         prompts=PromptSettings(packs="canary"),
         media=MediaSettings(workers=1),
+        **changed,
     )
     with running_services(settings) as services:
         deadline = time.monotonic() + 60
