@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rempart.jobs.handlers import Handler, LeaseLostError, Work
-from rempart.jobs.outbox import MOST_ATTEMPTS, enqueue
+from rempart.jobs.outbox import MOST_ATTEMPTS, enqueue, enqueue_all
 from rempart.jobs.records import Job, cancel_job, get_job, list_jobs, retry_job
 from rempart.jobs.registry import Registry, registry
 from rempart.jobs.schedules import Schedule, list_schedules, set_schedule, tick_schedules
@@ -24,6 +24,7 @@ __all__ = [
     "Worker",
     "cancel_job",
     "enqueue",
+    "enqueue_all",
     "get_job",
     "list_jobs",
     "list_schedules",

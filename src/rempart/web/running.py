@@ -25,6 +25,7 @@ from rempart.settings import Settings
 from rempart.store import open_store
 from rempart.web.decoders import Decoders
 from rempart.web.fetch import Fetcher
+from rempart.web.findings import Findings
 from rempart.web.services import Services
 from rempart.web.uploads import Uploads
 
@@ -76,6 +77,7 @@ def running_services(
             allowance=running.enter_context(Allowance(store, clock=clock)),
             counter=running.enter_context(Counter(store, clock=clock, on_alarm=on_alarm)),
             pool=Decoders(media, children),
+            findings=running.enter_context(Findings(store, clock=clock)),
             uploads=Uploads(settings.serve),
             fetcher=Fetcher(settings.fetch, max_bytes=settings.serve.upload_bytes),
             clock=clock,

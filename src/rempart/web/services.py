@@ -16,6 +16,7 @@ from rempart.settings import Settings
 from rempart.store import Store
 from rempart.web.decoders import Decoders
 from rempart.web.fetch import Fetcher
+from rempart.web.findings import Findings
 from rempart.web.uploads import Uploads
 
 STATE: Final = "rempart"
@@ -30,6 +31,7 @@ class Services:
         keyring: finds the key that a secret belongs to.
         allowance: how much a key may still ask.
         counter: counts look-ups.
+        findings: hands matches on; each is kept before it is answered.
         pool: the decoding children, asked from threads.
         uploads: reads uploaded files into memory, within the limits of all requests together.
         fetcher: fetches the URLs that callers name, if any host is allowed.
@@ -42,6 +44,7 @@ class Services:
     keyring: KeyRing
     allowance: Allowance
     counter: Counter
+    findings: Findings
     pool: Decoders
     uploads: Uploads
     fetcher: Fetcher

@@ -14,9 +14,9 @@ from rempart.errors import Reason
 from rempart.hashing import DIGEST_KINDS, Hashed, PictureHash, Unscannable
 from rempart.matching import Harm, Kind, Matcher, Outcome, Verdict
 from rempart.people import Key, counted, shown_matches
+from rempart.web.findings import Finding, ItemDigests
 from rempart.web.problems import Code, Problem
 from rempart.web.services import Services, key_of, services_of
-from rempart.web.v1.findings import Finding, ItemDigests, hand_on
 from rempart.web.v1.writes import AnyRequest
 
 _INLINE = 32  # look-ups that may hold up others
@@ -155,9 +155,7 @@ async def judged(request: AnyRequest, items: Sequence[Item]) -> Verdicts:
         for item, verdict in zip(items, verdicts, strict=True)
         if verdict.verdict is Outcome.MATCH
     ]
-    records: Mapping[int, str] = {}
-    if findings:
-        records = await to_thread.run_sync(hand_on, services.store, findings, services.clock)
+    records = await services.findings.hand_on(findings)
     rows = [_row(key, item, verdict, records) for item, verdict in zip(items, verdicts, strict=True)]
     totals = {outcome.value: sum(row.verdict is outcome for row in rows) for outcome in Outcome}
     return Verdicts(results=rows, given=len(rows), **totals)
