@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
 from rempart.people import Permission
+from rempart.web.comparing import file_item, hash_item, matcher_for
 from rempart.web.findings import ItemDigests
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
@@ -19,7 +20,7 @@ from rempart.web.services import key_of, services_of
 from rempart.web.v1.budget import take_more
 from rempart.web.v1.files import SourceId, Targets, hashed_upload, hashed_urls
 from rempart.web.v1.uploading import FileOperation
-from rempart.web.v1.verdicts import Verdicts, file_item, hash_item, judged, matcher_for, source_id_of
+from rempart.web.v1.verdicts import Verdicts, judged, source_id_of
 from rempart.web.v1.writes import AnyRequest
 
 MOST_HASHES: Final = 1000
