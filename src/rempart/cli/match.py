@@ -21,8 +21,8 @@ from rempart.hashing import hash_items
 from rempart.hashing.items import perhaps_video
 from rempart.lists import FloodWatch, load_banks
 from rempart.matching import FloodRule, Matcher, Outcome, Verdict
+from rempart.matching.bank import PDQ, VPDQ
 from rempart.matching.prefilter import Prefilter
-from rempart.matching.verdict import PDQ, VPDQ
 from rempart.settings import MediaSettings
 from rempart.store import Store, open_store
 

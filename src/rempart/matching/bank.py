@@ -27,6 +27,9 @@ from rempart.matching.segment import SMALL, Segment
 from rempart.matching.video import FrameIndex, FrameRows, VideoHit, VideoRule
 from rempart.matching.view import View
 
+PDQ: Final = "pdq"
+VPDQ: Final = "vpdq"
+
 DEFAULT_RADIUS: Final = 31
 DEFAULT_QUALITY_FLOOR: Final = 50
 LARGEST_RADIUS: Final = 63
@@ -263,6 +266,12 @@ class Bank:
     def holds_videos(self) -> bool:
         """Whether it holds frames of videos that can be compared."""
         return len(self._videos) > 0
+
+    def holds(self, kind: str) -> bool:
+        """Whether it holds any hashes of a kind: ``pdq``, ``vpdq``, ``md5``, ``sha1`` or ``sha256``."""
+        if kind == PDQ:
+            return self.looks_near
+        return self.holds_videos if kind == VPDQ else len(self._digests.get(kind, ())) > 0
 
     def is_stale(self, now: datetime) -> bool:
         """Whether its content is older than its maximum age."""

@@ -29,9 +29,9 @@ from rempart.errors import NothingToCompareError, Reason
 from rempart.hashing import DIGEST_KINDS, Hashed, Unscannable
 from rempart.hashing.hashed import ENLARGED
 from rempart.matching import specimen
-from rempart.matching.bank import Bank, Kind
+from rempart.matching.bank import PDQ, VPDQ, Bank, Kind
 from rempart.matching.flood import Sighting
-from rempart.matching.verdict import PDQ, VPDQ, Match, Outcome, Verdict
+from rempart.matching.verdict import Match, Outcome, Verdict
 from rempart.matching.video import VideoHit
 
 FILE = "file"
@@ -65,6 +65,11 @@ class Matcher:
         self.lists_as_of = min((bank.refreshed_at for bank in self._blocking), default=None)
         self.wants_turned = any(bank.turned for bank in self.banks)
         """Whether items must be hashed with their turned variants."""
+
+    def narrowed(self, keeps: Callable[[Bank], bool]) -> Matcher:
+        """The same with some of its banks only; it takes a microsecond for each bank."""
+        own = [bank for bank in self.banks if keeps(bank)]
+        return Matcher(own, quarantined=self._quarantined, watch=self._watch, clock=self._clock)
 
     def check(self) -> None:
         """Refuse to go on when nothing could ever be found.

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
 from rempart.errors import Reason
-from rempart.matching.bank import Harm, Kind
-
-PDQ: Final = "pdq"
-VPDQ: Final = "vpdq"
+from rempart.matching.bank import PDQ, VPDQ, Harm, Kind
 
 
 class Outcome(StrEnum):

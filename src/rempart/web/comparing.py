@@ -13,6 +13,7 @@ from litestar.connection import ASGIConnection
 from rempart.errors import Reason
 from rempart.hashing import DIGEST_KINDS, Hashed, PictureHash, Unscannable
 from rempart.matching import Matcher, Outcome, Verdict
+from rempart.matching.bank import PDQ
 from rempart.people import Key, counted
 from rempart.web.findings import Finding, ItemDigests
 from rempart.web.problems import Code, Problem
@@ -111,8 +112,7 @@ def matcher_for(services: Services, key: Key) -> Matcher:
     whole = services.live.matcher
     if key.banks is None:
         return whole
-    own = [bank for bank in whole.banks if bank.id is not None and key.may_use(bank.id)]
-    return Matcher(own, quarantined=whole._quarantined, watch=whole._watch, clock=whole._clock)  # noqa: SLF001
+    return whole.narrowed(lambda bank: bank.id is not None and key.may_use(bank.id))
 
 
 def _verdicts(services: Services, matcher: Matcher, items: Sequence[Item]) -> list[Verdict]:
@@ -127,11 +127,8 @@ def _verdicts(services: Services, matcher: Matcher, items: Sequence[Item]) -> li
 
 def _could_match(matcher: Matcher, digests: ItemDigests) -> bool:
     """Whether any blocking bank holds hashes of a kind that was sent."""
-    for bank in matcher.banks:
-        held = [kind for kind in DIGEST_KINDS if len(bank._digests.get(kind, ()))]  # noqa: SLF001
-        if bank.blocks and ((digests.pdq and bank.looks_near) or any(getattr(digests, kind) for kind in held)):
-            return True
-    return False
+    sent = [kind for kind in (PDQ, *DIGEST_KINDS) if getattr(digests, kind)]
+    return any(bank.holds(kind) for bank in matcher.banks if bank.blocks for kind in sent)
 
 
 def _of_digests(services: Services, matcher: Matcher, item: Item) -> Verdict:

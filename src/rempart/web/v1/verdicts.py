@@ -17,9 +17,6 @@ from rempart.web.problems import Code, Problem
 from rempart.web.services import key_of, services_of
 from rempart.web.v1.writes import AnyRequest
 
-_INLINE = 32  # look-ups that may hold up others
-_NO_FILE = Reason.MISSING
-
 
 class MatchRow(msgspec.Struct, frozen=True, kw_only=True):
     """An entry that the item hit. What tells how near it is, is there only for keys with the scope ``distance``.
