@@ -97,6 +97,12 @@ def test_within_wants_one_of_each_close_together() -> None:
     assert holds("(bird.owl and sea.oar) within prompt", OWL, far)
 
 
+def test_a_mark_of_another_segment_between_two_of_one_does_not_keep_them_apart() -> None:
+    """Texts of one field number their tokens each from the beginning, so their marks lie among each other."""
+    assert holds("(bird.owl and sea.oar) within segment", OWL, at("bird.owl", 3, 1), at("sea.oar", 5, 0))
+    assert holds("(bird.owl and sea.oar) within segment", OWL, at("bird.owl", 0, 1), at("sea.oar", 0, 0))
+
+
 def test_count_and_obfuscation_compare_numbers() -> None:
     """Two hits; two kinds of disguise."""
     assert holds("count(bird.*) >= 2", OWL, at("bird.wren", 3))

@@ -173,7 +173,7 @@ class Within:
         found = self.inner.find_each(evidence)
         placed = sorted(
             ((mark, part) for part, marks in enumerate(found) for mark in marks if mark.concept),
-            key=lambda pair: (pair[0].field, pair[0].token),
+            key=lambda pair: self._place(pair[0]),
         )
         wanted = {part for part, marks in enumerate(found) if any(mark.concept for mark in marks)}
         if not wanted:
@@ -189,6 +189,10 @@ class Within:
             if all(held.get(part, 0) > 0 for part in wanted):
                 return [one for one, _ in placed[first : last + 1]]
         return []
+
+    def _place(self, mark: Mark) -> tuple[str, int, int]:
+        """What to sort by: texts of one field, as a graph has them, number their tokens each from the beginning."""
+        return mark.field, mark.segment if self.tokens is None else 0, mark.token
 
     def _near(self, one: Mark, other: Mark) -> bool:
         if one.field != other.field:
