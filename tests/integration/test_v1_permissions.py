@@ -12,6 +12,7 @@ from tests.stores import Place
 from rempart.people import RULES, Permission, Scope
 from rempart.web.app import create_app
 from rempart.web.guards import PERMISSION, handlers
+from rempart.web.problems import MEDIA_TYPE, Code
 
 TABLE = {
     "POST /v1/screen": Permission.SCREEN_PROMPTS,
@@ -76,6 +77,37 @@ def test_nobody_gets_past_any_route_and_each_scope_past_its_own_only(caller: Cal
                 assert answer.json()["code"] == "forbidden"
 
 
+def test_every_key_may_read_the_description_of_the_interface_and_nobody_else(caller: Caller) -> None:
+    """What is told there is in the public documentation, too; but nobody asks without a key."""
+    assert caller.ask("GET", "/schema/openapi.json").status_code == 401
+    for scope in Scope:
+        assert caller.ask("GET", "/schema/openapi.json", key=caller.key(scope)).status_code == 200
+
+
+def test_the_description_tells_for_every_route_what_can_go_wrong(caller: Caller) -> None:
+    """As a problem of the closed list, with the codes that are possible there."""
+    schema = caller.ask("GET", "/schema/openapi.json", key=caller.all_scopes).json()
+    codes = schema["components"]["schemas"]["Code"]["enum"]
+    assert set(codes) == set(Code)
+    for line in TABLE:
+        method, path = line.split(" ")
+        responses = schema["paths"][path][method.lower()]["responses"]
+        expected = {"400", "401", "403", "415", "429", "431", "503"}
+        expected |= {"404"} if "{" in path else set()
+        expected |= {"408", "413"} if "requestBody" in schema["paths"][path][method.lower()] else set()
+        assert expected <= responses.keys(), line
+        for status, response in responses.items():
+            if status >= "400":
+                assert response["content"].keys() == {MEDIA_TYPE}, line
+                assert response["content"][MEDIA_TYPE]["schema"]["$ref"].endswith("/ProblemBody"), line
+                told = re.findall(r"`(\w+)`", response["description"])
+                assert told, line
+                assert {Code(code).status for code in told} == {int(status)}, line
+    urls = schema["paths"]["/v1/match/urls"]["post"]["responses"]
+    assert "`fetch_refused`" in urls["403"]["description"]
+    assert "`nothing_to_compare`" in urls["503"]["description"]
+
+
 def test_the_description_of_the_interface_tells_of_every_route(caller: Caller) -> None:
     """With what is sent and answered, and examples."""
     schema = caller.ask("GET", "/schema/openapi.json", key=caller.all_scopes).json()
@@ -83,5 +115,6 @@ def test_the_description_of_the_interface_tells_of_every_route(caller: Caller) -
         method, path = line.split(" ")
         operation = schema["paths"][path][method.lower()]
         assert {"200", "201"} & operation["responses"].keys(), line
+        assert operation["description"].endswith("."), line
     assert schema["components"]["schemas"]["Prompt"]["properties"]["prompt"]["examples"]
     assert "multipart/form-data" in schema["paths"]["/v1/match"]["post"]["requestBody"]["content"]

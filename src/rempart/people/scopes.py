@@ -20,6 +20,7 @@ class Permission(StrEnum):
     # Without a key.
     OPEN = "open"
     # With a key.
+    SEE_SCHEMA = "see_schema"
     SCREEN_PROMPTS = "screen_prompts"
     MATCH_MEDIA = "match_media"
     SEE_LISTS = "see_lists"
@@ -107,6 +108,7 @@ def _two(does: str) -> Rule:
 
 RULES: Mapping[Permission, Rule] = {
     Permission.OPEN: Rule(Needs.NOTHING, ANYONE, "ask whether the service is alive"),
+    Permission.SEE_SCHEMA: _key("read the description of the interface", *Scope),
     Permission.SCREEN_PROMPTS: _key("screen prompts", Scope.SCREEN),
     Permission.MATCH_MEDIA: _key("hash pictures and videos, and match them or their hashes", Scope.MATCH),
     Permission.SEE_LISTS: _key(

@@ -19,6 +19,7 @@ from rempart.web import hma, ops, v1
 from rempart.web.gate import Gate
 from rempart.web.guards import PERMISSION, check_routes, permitted
 from rempart.web.problems import HANDLERS
+from rempart.web.requests import ServiceRequest
 from rempart.web.services import STATE, Services
 
 __all__ = ["Application", "Services", "create_app"]
@@ -54,12 +55,14 @@ def create_app(services: Services, *, routes: Sequence[ControllerRouterHandler] 
     app = Application(
         route_handlers=list(routes),
         guards=[permitted],
+        request_class=ServiceRequest,
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="rempart",
             version=rempart.__version__,
+            use_handler_docstrings=True,
             openapi_router=Router(
-                "/schema", route_handlers=[], include_in_schema=False, opt={PERMISSION: Permission.SEE_LISTS}
+                "/schema", route_handlers=[], include_in_schema=False, opt={PERMISSION: Permission.SEE_SCHEMA}
             ),
             render_plugins=[JsonRenderPlugin()],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),

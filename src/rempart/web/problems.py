@@ -5,7 +5,7 @@ Under ``/hma`` the same object also has ``message``, which is what clients of HM
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.types import ExceptionHandlersMap, Scope
+from msgspec import UNSET, UnsetType
 
 from rempart.errors import (
     BankError,
@@ -86,6 +87,42 @@ _BY_STATUS: Final = {
 _RETRIED: Final = frozenset((Code.OVERLOADED, Code.UNAVAILABLE))
 
 
+class WrongPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One wrong part of a request.
+
+    Attributes:
+        path: where it is.
+        message: what was expected there; never what stood there.
+    """
+
+    path: str
+    message: str
+
+
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, as RFC 9457 has it.
+
+    Attributes:
+        type: the code once more, as a URN.
+        title: what the code means.
+        status: the HTTP status.
+        code: what a program can rely on; it never changes.
+        detail: what to do about it, for a person.
+        errors: where the request is wrong.
+        request_id: finds the request in the log.
+        message: the same as detail or title, for clients of HMA.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: Code
+    detail: str | UnsetType = UNSET
+    errors: list[WrongPart] | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
 class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
     """Raise it anywhere in a request; the client gets it as ``application/problem+json``."""
 
@@ -95,7 +132,7 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
         detail: str = "",
         *,
         retry_after: float | None = None,
-        errors: Sequence[Mapping[str, str]] = (),
+        errors: Sequence[WrongPart] = (),
     ) -> None:
         """Say what is wrong.
 
@@ -103,7 +140,7 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
             code: which of the closed list.
             detail: what to do about it, for a person; it never quotes content.
             retry_after: seconds after which to try again.
-            errors: for each wrong part of the request, its ``path`` and a ``message``.
+            errors: the wrong parts of the request.
         """
         super().__init__(code)
         self.code = code
@@ -118,23 +155,18 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
             headers["www-authenticate"] = "Bearer"
         return headers
 
-    def body(self, scope: Scope) -> dict[str, Any]:
+    def body(self, scope: Scope) -> ProblemBody:
         """The object of RFC 9457, for the path that was asked."""
-        body: dict[str, Any] = {
-            "type": f"urn:rempart:problem:{self.code}",
-            "title": self.code.meaning,
-            "status": self.code.status,
-            "code": str(self.code),
-        }
-        if self.detail:
-            body["detail"] = self.detail
-        if self.errors:
-            body["errors"] = list(self.errors)
-        if request_id := scope.get("state", {}).get("request_id"):
-            body["request_id"] = request_id
-        if speaks_hma(scope):
-            body["message"] = self.detail or self.code.meaning
-        return body
+        return ProblemBody(
+            type=f"urn:rempart:problem:{self.code}",
+            title=self.code.meaning,
+            status=self.code.status,
+            code=self.code,
+            detail=self.detail or UNSET,
+            errors=list(self.errors) or UNSET,
+            request_id=scope.get("state", {}).get("request_id") or UNSET,
+            message=self.detail or self.code.meaning if speaks_hma(scope) else UNSET,
+        )
 
 
 def speaks_hma(scope: Scope) -> bool:
@@ -172,7 +204,7 @@ def _of_framework(error: HTTPException) -> Problem:
     code = _BY_STATUS.get(error.status_code)
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) else []
-        errors = [{"path": str(one.get("key", "")), "message": str(one.get("message", ""))} for one in extra]
+        errors = [WrongPart(path=str(one.get("key", "")), message=str(one.get("message", ""))) for one in extra]
         return Problem(Code.INVALID, "A part of the request is missing or wrong.", errors=errors)
     if isinstance(error, NotFoundException):
         return Problem(Code.NOT_FOUND, "There is nothing at this path.")

@@ -21,6 +21,7 @@ from rempart.people import Key, Permission
 from rempart.store import Store
 from rempart.store.tables import HashKind
 from rempart.store.tables import banks as bank_table
+from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
 from rempart.web.services import Services, key_of, services_of
@@ -118,7 +119,7 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     deleted: int
 
 
-@get("/lists", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=False)
+@get("/lists", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=False, responses=problems())
 def show_lists(request: AnyRequest) -> ListStates:
     """Say how fresh the banks are that look-ups are compared with."""
     services, key = services_of(request.scope), key_of(request)
@@ -143,7 +144,13 @@ def show_lists(request: AnyRequest) -> ListStates:
     return ListStates(ready=services.live.ready and as_of is not None, lists_as_of=as_of, banks=states)
 
 
-@get("/banks", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=True)
+@get(
+    "/banks",
+    opt={PERMISSION: Permission.SEE_LISTS},
+    tags=["banks"],
+    sync_to_thread=True,
+    responses=problems(),
+)
 def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAULT) -> BankPage:
     """List the banks by name."""
     services, key = services_of(request.scope), key_of(request)
@@ -154,7 +161,13 @@ def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAUL
     return BankPage(items=rows, next=cursor_after(rows[-1].name) if more else None)
 
 
-@get("/banks/{name:str}", opt={PERMISSION: Permission.SEE_LISTS}, tags=["banks"], sync_to_thread=True)
+@get(
+    "/banks/{name:str}",
+    opt={PERMISSION: Permission.SEE_LISTS},
+    tags=["banks"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND),
+)
 def show_bank(request: AnyRequest, name: FromPath[str]) -> BankRow:
     """Show one bank."""
     store = services_of(request.scope).store
@@ -162,7 +175,13 @@ def show_bank(request: AnyRequest, name: FromPath[str]) -> BankRow:
     return BankRow.of(_there(store, name))
 
 
-@post("/banks", opt={PERMISSION: Permission.CHANGE_BANKS}, tags=["banks"], sync_to_thread=True)
+@post(
+    "/banks",
+    opt={PERMISSION: Permission.CHANGE_BANKS},
+    tags=["banks"],
+    sync_to_thread=True,
+    responses=problems(body=True, write=True),
+)
 def make_bank(
     request: AnyRequest, data: JSONBody[NewBank], idempotency_key: IdempotencyKey = None
 ) -> Response[BankRow]:
@@ -197,7 +216,12 @@ def make_bank(
 
 
 @delete(
-    "/banks/{name:str}", opt={PERMISSION: Permission.CHANGE_BANKS}, status_code=200, tags=["banks"], sync_to_thread=True
+    "/banks/{name:str}",
+    opt={PERMISSION: Permission.CHANGE_BANKS},
+    status_code=200,
+    tags=["banks"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, write=True),
 )
 def drop_bank(request: AnyRequest, name: FromPath[str], idempotency_key: IdempotencyKey = None) -> Response[Deleted]:
     """Delete a bank with all its entries."""

@@ -19,6 +19,7 @@ from rempart.lists import Content, HashValue, add_contents, parse_hash, remove_e
 from rempart.people import Key, Permission
 from rempart.store import among
 from rempart.store.tables import HashKind, entries, hashes
+from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
 from rempart.web.services import Services, key_of, services_of
@@ -120,7 +121,13 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     removed: int
 
 
-@get("/banks/{name:str}/entries", opt={PERMISSION: Permission.SEE_ENTRIES}, tags=["entries"], sync_to_thread=True)
+@get(
+    "/banks/{name:str}/entries",
+    opt={PERMISSION: Permission.SEE_ENTRIES},
+    tags=["entries"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND),
+)
 def show_entries(request: AnyRequest, name: FromPath[str], cursor: Cursor = None, limit: Limit = DEFAULT) -> EntryPage:
     """List the entries of a bank by number, with how many hashes of each kind they have."""
     services = services_of(request.scope)
@@ -152,7 +159,13 @@ def show_entries(request: AnyRequest, name: FromPath[str], cursor: Cursor = None
     return EntryPage(items=rows, next=cursor_after(rows[-1].entry) if more else None)
 
 
-@post("/banks/{name:str}/entries", opt={PERMISSION: Permission.CHANGE_ENTRIES}, tags=["entries"], sync_to_thread=True)
+@post(
+    "/banks/{name:str}/entries",
+    opt={PERMISSION: Permission.CHANGE_ENTRIES},
+    tags=["entries"],
+    sync_to_thread=True,
+    responses=problems(Code.INVALID_HASH, Code.NOT_FOUND, body=True, write=True),
+)
 def make_entries(
     request: AnyRequest, name: FromPath[str], data: JSONBody[NewEntries], idempotency_key: IdempotencyKey = None
 ) -> Response[AddedEntries]:
@@ -174,6 +187,7 @@ def make_entries(
     status_code=200,
     tags=["entries"],
     sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, body=True, write=True),
 )
 def drop_entries(
     request: AnyRequest, name: FromPath[str], data: JSONBody[EntryNumbers], idempotency_key: IdempotencyKey = None
@@ -188,6 +202,7 @@ def drop_entries(
     status_code=200,
     tags=["entries"],
     sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, write=True),
 )
 def drop_entry(
     request: AnyRequest,

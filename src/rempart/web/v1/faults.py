@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from rempart.web.problems import Code, Problem, encoded, media_type
+from rempart.web.problems import Code, Problem, WrongPart, encoded, media_type
 
 _HASHES: Final = ("pdq", "md5", "sha1", "sha256")
 # Of what the decoder says only sentences that are made of our own words: others quote what was sent.
@@ -19,8 +19,8 @@ _MOST: Final = 20
 
 def _refused(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
     found = error.extra if isinstance(error.extra, list) else []
-    errors = [{"path": _path(one), "message": _message(str(one.get("message", "")))} for one in found[:_MOST]]
-    is_hash = bool(errors) and all(one["path"].rpartition(".")[2] in _HASHES for one in errors)
+    errors = [WrongPart(path=_path(one), message=_message(str(one.get("message", "")))) for one in found[:_MOST]]
+    is_hash = bool(errors) and all(one.path.rpartition(".")[2] in _HASHES for one in errors)
     code = Code.INVALID_HASH if is_hash else Code.INVALID
     problem = Problem(code, "A part of the request is missing or wrong.", errors=errors)
     return Response(

@@ -13,10 +13,11 @@ from litestar.types import ControllerRouterHandler
 from rempart.errors import Reason
 from rempart.hashing import Hashed, Unscannable
 from rempart.people import Permission
+from rempart.web.described import FETCHING, problems
 from rempart.web.guards import PERMISSION
 from rempart.web.services import key_of, services_of
+from rempart.web.uploading import FileOperation
 from rempart.web.v1.files import Targets, hashed_upload, hashed_urls
-from rempart.web.v1.uploading import FileOperation
 from rempart.web.v1.writes import AnyRequest
 
 
@@ -56,14 +57,27 @@ class HashRows(msgspec.Struct, frozen=True, kw_only=True):
     unscannable: int
 
 
-@post("/hash", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["hash"], operation_class=FileOperation)
+@post(
+    "/hash",
+    opt={PERMISSION: Permission.MATCH_MEDIA},
+    status_code=200,
+    tags=["hash"],
+    operation_class=FileOperation,
+    responses=problems(body=True),
+)
 async def hash_files(request: AnyRequest) -> HashRows:
     """Hash pictures and videos: one as the body, or many as the files of a form."""
     files = await hashed_upload(request, turned=False)
     return _rows(request, [_row(file.outcome, file.name) for file in files])
 
 
-@post("/hash/urls", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["hash"])
+@post(
+    "/hash/urls",
+    opt={PERMISSION: Permission.MATCH_MEDIA},
+    status_code=200,
+    tags=["hash"],
+    responses=problems(*FETCHING, body=True),
+)
 async def hash_urls(request: AnyRequest, data: JSONBody[Targets]) -> HashRows:
     """Hash the files behind URLs, of hosts that the configuration names (``fetch.allow_hosts``)."""
     outcomes = await hashed_urls(request, [one.url for one in data.items], turned=False)

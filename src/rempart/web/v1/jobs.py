@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from rempart.errors import UsageError
 from rempart.jobs import Job, JobState, Schedule, cancel_job, get_job, list_jobs, list_schedules, retry_job
 from rempart.people import Key, Permission
+from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
 from rempart.web.services import Services, services_of
@@ -35,7 +36,7 @@ class Schedules(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Schedule]
 
 
-@get("/jobs", opt={PERMISSION: Permission.SEE_JOBS}, tags=["jobs"], sync_to_thread=True)
+@get("/jobs", opt={PERMISSION: Permission.SEE_JOBS}, tags=["jobs"], sync_to_thread=True, responses=problems())
 def show_jobs(
     request: AnyRequest,
     job_state: Annotated[JobState | None, QueryParameter(name="state")] = None,
@@ -51,7 +52,13 @@ def show_jobs(
     return JobPage(items=rows, next=cursor_after(rows[-1].id) if len(found) > limit else None)
 
 
-@get("/jobs/{number:int}", opt={PERMISSION: Permission.SEE_JOBS}, tags=["jobs"], sync_to_thread=True)
+@get(
+    "/jobs/{number:int}",
+    opt={PERMISSION: Permission.SEE_JOBS},
+    tags=["jobs"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND),
+)
 def show_job(request: AnyRequest, number: Number) -> Job:
     """Show one job."""
     return _job(services_of(request.scope), number)
@@ -63,6 +70,7 @@ def show_job(request: AnyRequest, number: Number) -> Job:
     status_code=200,
     tags=["jobs"],
     sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, write=True),
 )
 def stop_job(request: AnyRequest, number: Number, idempotency_key: IdempotencyKey = None) -> Response[Job]:
     """Cancel a job that waits or runs, or put a dead letter away."""
@@ -75,13 +83,14 @@ def stop_job(request: AnyRequest, number: Number, idempotency_key: IdempotencyKe
     status_code=200,
     tags=["jobs"],
     sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, write=True),
 )
 def try_job_again(request: AnyRequest, number: Number, idempotency_key: IdempotencyKey = None) -> Response[Job]:
     """Try a dead letter again."""
     return once(request, idempotency_key, None, _change(retry_job, number), answer=Job)
 
 
-@get("/schedules", opt={PERMISSION: Permission.SEE_JOBS}, tags=["jobs"], sync_to_thread=True)
+@get("/schedules", opt={PERMISSION: Permission.SEE_JOBS}, tags=["jobs"], sync_to_thread=True, responses=problems())
 def show_schedules(request: AnyRequest) -> Schedules:
     """List what is done again and again, by name."""
     return Schedules(items=list_schedules(services_of(request.scope).store))

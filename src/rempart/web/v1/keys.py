@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from rempart.errors import BankError, UsageError
 from rempart.people import Key, KeyRecord, Permission, Scope, Usage, create_key, list_keys, list_usage, revoke_key
+from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
 from rempart.web.services import Services, services_of
@@ -62,7 +63,7 @@ class UsageRows(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Usage]
 
 
-@get("/keys", opt={PERMISSION: Permission.SEE_KEYS}, tags=["keys"], sync_to_thread=True)
+@get("/keys", opt={PERMISSION: Permission.SEE_KEYS}, tags=["keys"], sync_to_thread=True, responses=problems())
 def show_keys(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAULT) -> KeyPage:
     """List the keys there are or were; never their secrets."""
     services, after = services_of(request.scope), number_in(cursor) or 0
@@ -71,7 +72,13 @@ def show_keys(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAULT
     return KeyPage(items=rows, next=cursor_after(rows[-1].id) if len(found) > limit else None)
 
 
-@post("/keys", opt={PERMISSION: Permission.CHANGE_KEYS}, tags=["keys"], sync_to_thread=True)
+@post(
+    "/keys",
+    opt={PERMISSION: Permission.CHANGE_KEYS},
+    tags=["keys"],
+    sync_to_thread=True,
+    responses=problems(body=True, write=True),
+)
 def make_key(request: AnyRequest, data: JSONBody[NewKey], idempotency_key: IdempotencyKey = None) -> Response[MadeKey]:
     """Make a key. Its secret is in this answer and nowhere else."""
 
@@ -99,7 +106,12 @@ def make_key(request: AnyRequest, data: JSONBody[NewKey], idempotency_key: Idemp
 
 
 @delete(
-    "/keys/{number:int}", opt={PERMISSION: Permission.CHANGE_KEYS}, status_code=200, tags=["keys"], sync_to_thread=True
+    "/keys/{number:int}",
+    opt={PERMISSION: Permission.CHANGE_KEYS},
+    status_code=200,
+    tags=["keys"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, write=True),
 )
 def end_key(request: AnyRequest, number: Number, idempotency_key: IdempotencyKey = None) -> Response[KeyRecord]:
     """Revoke a key for good; every process refuses it within a second."""
@@ -111,7 +123,13 @@ def end_key(request: AnyRequest, number: Number, idempotency_key: IdempotencyKey
     return once(request, idempotency_key, None, act, answer=KeyRecord)
 
 
-@get("/keys/{number:int}/usage", opt={PERMISSION: Permission.SEE_KEYS}, tags=["keys"], sync_to_thread=True)
+@get(
+    "/keys/{number:int}/usage",
+    opt={PERMISSION: Permission.SEE_KEYS},
+    tags=["keys"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND),
+)
 def show_usage(
     request: AnyRequest, number: Number, hours: Annotated[int, QueryParameter(ge=1, le=24 * 400)] = 24
 ) -> UsageRows:

@@ -13,13 +13,14 @@ from msgspec import Meta
 
 from rempart.people import Permission
 from rempart.web.comparing import file_item, hash_item, matcher_for
+from rempart.web.described import FETCHING, problems
 from rempart.web.findings import ItemDigests
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
 from rempart.web.services import key_of, services_of
+from rempart.web.uploading import FileOperation
 from rempart.web.v1.budget import take_more
 from rempart.web.v1.files import SourceId, Targets, hashed_upload, hashed_urls
-from rempart.web.v1.uploading import FileOperation
 from rempart.web.v1.verdicts import Verdicts, judged, source_id_of
 from rempart.web.v1.writes import AnyRequest
 
@@ -78,6 +79,7 @@ class HashesOfItems(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     status_code=200,
     tags=["match"],
     operation_class=FileOperation,
+    responses=problems(Code.NOTHING_TO_COMPARE, body=True),
 )
 async def match_files(
     request: AnyRequest, source_id: Annotated[str | None, QueryParameter(min_length=1, max_length=120)] = None
@@ -95,7 +97,13 @@ async def match_files(
     return await judged(request, items)
 
 
-@post("/match/urls", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["match"])
+@post(
+    "/match/urls",
+    opt={PERMISSION: Permission.MATCH_MEDIA},
+    status_code=200,
+    tags=["match"],
+    responses=problems(*FETCHING, Code.NOTHING_TO_COMPARE, body=True),
+)
 async def match_urls(request: AnyRequest, data: JSONBody[Targets]) -> Verdicts:
     """Match the files behind URLs, of hosts that the configuration names (``fetch.allow_hosts``)."""
     matcher = matcher_for(services_of(request.scope), key_of(request))
@@ -107,7 +115,13 @@ async def match_urls(request: AnyRequest, data: JSONBody[Targets]) -> Verdicts:
     return await judged(request, items)
 
 
-@post("/match/hashes", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["match"])
+@post(
+    "/match/hashes",
+    opt={PERMISSION: Permission.MATCH_MEDIA},
+    status_code=200,
+    tags=["match"],
+    responses=problems(Code.INVALID_HASH, Code.NOTHING_TO_COMPARE, body=True),
+)
 async def match_hashes(request: AnyRequest, data: JSONBody[HashesOfItems]) -> Verdicts:
     """Match items of which you have the hashes; each item counts as a request."""
     items = [

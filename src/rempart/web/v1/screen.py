@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from rempart.people import Permission
 from rempart.prompts import PromptVerdict
+from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.services import Services, key_of, services_of
 from rempart.web.v1.budget import take_more
@@ -60,13 +61,25 @@ class PromptVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     results: list[PromptVerdict]
 
 
-@post("/screen", opt={PERMISSION: Permission.SCREEN_PROMPTS}, status_code=200, tags=["screen"])
+@post(
+    "/screen",
+    opt={PERMISSION: Permission.SCREEN_PROMPTS},
+    status_code=200,
+    tags=["screen"],
+    responses=problems(body=True),
+)
 async def screen(request: AnyRequest, data: JSONBody[Prompt]) -> PromptVerdict:
     """Screen one prompt: allow, review or refuse, with all that led to it."""
     return (await _screened(request, (data,)))[0]
 
 
-@post("/screen/batch", opt={PERMISSION: Permission.SCREEN_PROMPTS}, status_code=200, tags=["screen"])
+@post(
+    "/screen/batch",
+    opt={PERMISSION: Permission.SCREEN_PROMPTS},
+    status_code=200,
+    tags=["screen"],
+    responses=problems(body=True),
+)
 async def screen_batch(request: AnyRequest, data: JSONBody[Prompts]) -> PromptVerdicts:
     """Screen several prompts; each counts as a request of its own."""
     await take_more(request, len(data.items) - 1)
