@@ -84,6 +84,13 @@ def test_every_key_may_read_the_description_of_the_interface_and_nobody_else(cal
         assert caller.ask("GET", "/schema/openapi.json", key=caller.key(scope)).status_code == 200
 
 
+def test_who_asks_by_a_wrong_method_is_told_the_right_ones(caller: Caller) -> None:
+    """405 with ``Allow``, as HTTP demands."""
+    answer = caller.ask("PUT", "/v1/banks", key=caller.all_scopes)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
 def test_the_description_tells_for_every_route_what_can_go_wrong(caller: Caller) -> None:
     """As a problem of the closed list, with the codes that are possible there."""
     schema = caller.ask("GET", "/schema/openapi.json", key=caller.all_scopes).json()

@@ -133,6 +133,7 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
         *,
         retry_after: float | None = None,
         errors: Sequence[WrongPart] = (),
+        allow: str = "",
     ) -> None:
         """Say what is wrong.
 
@@ -141,18 +142,22 @@ class Problem(Exception):  # noqa: N818 -- RFC 9457's word, and what clients see
             detail: what to do about it, for a person; it never quotes content.
             retry_after: seconds after which to try again.
             errors: the wrong parts of the request.
+            allow: the methods that the path knows, when it was asked by another one.
         """
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.retry_after = 1.0 if retry_after is None and code in _RETRIED else retry_after
         self.errors = errors
+        self.allow = allow
 
     def headers(self) -> dict[str, str]:
         """What goes beside the body."""
         headers = {} if self.retry_after is None else {"retry-after": str(max(1, round(self.retry_after + 0.5)))}
         if self.code is Code.UNAUTHENTICATED:
             headers["www-authenticate"] = "Bearer"
+        if self.allow:
+            headers["allow"] = self.allow
         return headers
 
     def body(self, scope: Scope) -> ProblemBody:
@@ -209,7 +214,7 @@ def _of_framework(error: HTTPException) -> Problem:
     if isinstance(error, NotFoundException):
         return Problem(Code.NOT_FOUND, "There is nothing at this path.")
     if code is not None:
-        return Problem(code)
+        return Problem(code, allow=(error.headers or {}).get("allow", ""))
     return Problem(Code.INVALID if error.status_code < 500 else Code.INTERNAL)  # noqa: PLR2004
 
 
