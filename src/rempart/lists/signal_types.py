@@ -13,6 +13,26 @@ from rempart.store import Store
 from rempart.store.service_tables import signal_types
 
 
+class SignalTypes:
+    """The types as they were when :meth:`refresh` was last called; all are on before the first call."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ratios: Mapping[str, float] = {}
+
+    def refresh(self) -> None:
+        """Read them anew.
+
+        Raises:
+            StoreError: the database cannot be read; what was known stays.
+        """
+        self._ratios = enabled_ratios(self._store)
+
+    def ratio(self, name: str) -> float:
+        """The share of look-ups in which a type is compared, 0..1."""
+        return self._ratios.get(name, 1.0)
+
+
 def enabled_ratios(store: Store) -> Mapping[str, float]:
     """The types whose share is not 1, with it.
 

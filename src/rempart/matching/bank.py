@@ -267,11 +267,15 @@ class Bank:
         """Whether it holds frames of videos that can be compared."""
         return len(self._videos) > 0
 
-    def holds(self, kind: str) -> bool:
-        """Whether it holds any hashes of a kind: ``pdq``, ``vpdq``, ``md5``, ``sha1`` or ``sha256``."""
+    def count(self, kind: str) -> int:
+        """How many hashes of a kind it holds: ``pdq``, ``vpdq``, ``md5``, ``sha1`` or ``sha256``."""
         if kind == PDQ:
-            return self.looks_near
-        return self.holds_videos if kind == VPDQ else len(self._digests.get(kind, ())) > 0
+            return len(self._index)
+        return len(self._videos) if kind == VPDQ else len(self._digests.get(kind, ()))
+
+    def holds(self, kind: str) -> bool:
+        """Whether it holds any hashes of a kind."""
+        return self.count(kind) > 0
 
     def is_stale(self, now: datetime) -> bool:
         """Whether its content is older than its maximum age."""

@@ -14,6 +14,7 @@ from rempart.clock import Clock, utc_now
 from rempart.hashing import HASH_BYTES
 from rempart.lists import FloodWatch
 from rempart.lists.live import LiveBanks
+from rempart.lists.signal_types import SignalTypes
 from rempart.matching import FloodRule
 from rempart.matching.bank import DEFAULT_RADIUS
 from rempart.matching.index import HashIndex
@@ -30,6 +31,7 @@ from rempart.web.services import Services
 from rempart.web.uploads import Uploads
 
 _FLUSH_SECONDS: Final = 1.0
+_REREAD_SECONDS: Final = 0.5
 
 
 @contextlib.contextmanager
@@ -64,6 +66,11 @@ def running_services(
         flushing = Ticker("rempart-floods", watch.flush, _FLUSH_SECONDS)
         flushing.start()
         running.callback(flushing.stop)
+        signal_types = SignalTypes(store)
+        signal_types.refresh()
+        switching = Ticker("rempart-signal-types", signal_types.refresh, _REREAD_SECONDS)
+        switching.start()
+        running.callback(switching.stop)
         _warm_up()
         live = LiveBanks(store, clock=clock, notice=notice, quarantined=watch, watch=watch.see)
         live.start()
@@ -77,6 +84,7 @@ def running_services(
             allowance=running.enter_context(Allowance(store, clock=clock)),
             counter=running.enter_context(Counter(store, clock=clock, on_alarm=on_alarm)),
             pool=Decoders(media, children),
+            signal_types=signal_types,
             findings=running.enter_context(Findings(store, clock=clock)),
             uploads=Uploads(settings.serve),
             fetcher=Fetcher(settings.fetch, max_bytes=settings.serve.upload_bytes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +10,9 @@ from litestar.connection import ASGIConnection
 from litestar.types import Scope
 
 from rempart.clock import Clock, utc_now
+from rempart.errors import RempartError
 from rempart.lists.live import LiveBanks
+from rempart.lists.signal_types import SignalTypes
 from rempart.people import Allowance, Counter, Key, KeyRing
 from rempart.prompts import PromptScreener
 from rempart.settings import Settings
@@ -32,6 +35,7 @@ class Services:
         allowance: how much a key may still ask.
         counter: counts look-ups.
         findings: hands matches on; each is kept before it is answered.
+        signal_types: which types of signal clients of HMA may look up now.
         pool: the decoding children, asked from threads.
         uploads: reads uploaded files into memory, within the limits of all requests together.
         fetcher: fetches the URLs that callers name, if any host is allowed.
@@ -45,10 +49,19 @@ class Services:
     allowance: Allowance
     counter: Counter
     findings: Findings
+    signal_types: SignalTypes
     pool: Decoders
     uploads: Uploads
     fetcher: Fetcher
     clock: Clock = utc_now
+
+    def take_up(self) -> None:
+        """Have the banks of this process take up what was just committed.
+
+        A process that cannot read them now says so to look-ups, and takes the change up later.
+        """
+        with suppress(RempartError):
+            self.live.refresh()
 
 
 def services_of(scope: Scope) -> Services:
