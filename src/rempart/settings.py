@@ -178,6 +178,12 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Time that a connection may stay open between requests."""
     shutdown_seconds: PositiveSeconds = 30.0
     """Time for requests under way when the service is told to stop."""
+    key_per_minute: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 600_000
+    """Requests a minute of a key that has no limit of its own, on all servers together."""
+    alarm_near_per_hour: Positive = 500
+    """Near matches of one key within an hour above which there is an alarm."""
+    alarm_rim_per_hour: Positive = 25
+    """The same for matches at the rim of a radius, of which a search for one hash takes 32 or more."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies that are believed who the client is (``X-Forwarded-For``)."""
     hma_at_root: bool = False

@@ -20,6 +20,7 @@ from rempart.lists.entries import Content
 from rempart.matching import Kind, specimen
 from rempart.people import Scope
 from rempart.prompts import SPECIMEN_TOKEN
+from rempart.settings import ServeSettings
 from rempart.store.service_tables import jobs
 from rempart.store.tables import HashKind, entries
 
@@ -245,6 +246,29 @@ def test_a_stale_list_makes_clear_unscannable_whatever_was_sent(tmp_path: Path) 
             assert (row["verdict"], row["reasons"]) == ("unscannable", ["stale_list"])
         assert ask(caller, key, md5=KNOWN_MD5.hex())["verdict"] == "match"
         assert [one["stale"] for one in caller.ask("GET", "/v1/lists", key=key).json()["banks"]] == [False, True]
+
+
+def test_how_much_a_key_may_ask_and_what_raises_an_alarm_are_settings(tmp_path: Path) -> None:
+    """A key without a limit of its own has that of the service; each of the two counts has its own threshold."""
+    place = Place(tmp_path / "data")
+    with place.open() as store:
+        create_bank(store, "LIST")
+        import_hashes(store, "LIST", [HashValue(HashKind.PDQ, KNOWN)])
+    alarms: list[tuple[int, int]] = []
+    serve = ServeSettings(key_per_minute=8, alarm_near_per_hour=3, alarm_rim_per_hour=1)
+    with calling(place, on_alarm=lambda *told: alarms.append(told), serve=serve) as caller:
+        for bits, times, key in ((1, 3, caller.key(Scope.MATCH)), (30, 1, caller.key(Scope.MATCH))):
+            for _ in range(times):
+                ask(caller, key, pdq=near(KNOWN, bits).hex())
+            caller.services.counter.flush()
+            assert alarms == []
+            ask(caller, key, pdq=near(KNOWN, bits).hex())
+            caller.services.counter.flush()
+            assert alarms == [(caller.number(key), times + 1)]
+            alarms.clear()
+        key = caller.key(Scope.MATCH)
+        asked = [caller.ask("GET", "/v1/lists", key=key).status_code for _ in range(9)]
+        assert asked == [200] * 8 + [429]
 
 
 def test_with_no_blocking_bank_every_look_up_is_503(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -52,7 +52,12 @@ class Caller:
 
 
 @contextlib.contextmanager
-def calling(place: Place, **changed: Any) -> Iterator[Caller]:  # noqa: ANN401 -- as Settings takes them
+def calling(
+    place: Place,
+    *,
+    on_alarm: Callable[[int, int], None] | None = None,
+    **changed: Any,  # noqa: ANN401 -- as Settings takes them
+) -> Iterator[Caller]:
     """The service on a database, once it has loaded what is there; ``changed`` are settings that a test wants."""
     settings = Settings(
         data_dir=str(place.folder),
@@ -61,7 +66,7 @@ def calling(place: Place, **changed: Any) -> Iterator[Caller]:  # noqa: ANN401 -
         media=MediaSettings(workers=1),
         **changed,
     )
-    with running_services(settings) as services:
+    with running_services(settings, on_alarm=on_alarm) as services:
         deadline = time.monotonic() + 60
         while not services.live.ready:
             assert time.monotonic() < deadline

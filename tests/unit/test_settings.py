@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from rempart.errors import ConfigError
-from rempart.settings import Settings, load_settings
+from rempart.people.allowance import PER_MINUTE
+from rempart.people.counter import NEAR_PER_HOUR, RIM_PER_HOUR
+from rempart.settings import ServeSettings, Settings, load_settings
 
 
 def written(path: Path, text: str) -> Path:
@@ -115,3 +117,10 @@ def test_a_url_of_a_database_that_cannot_be_used_is_refused_without_being_quoted
 def test_a_url_of_postgresql_is_taken_as_it_is(url: str) -> None:
     """Options of libpq included."""
     assert load_settings(environ={"REMPART__STORE__URL": url}).settings.store.url == url
+
+
+def test_the_service_limits_keys_as_the_parts_that_do_it_would_by_themselves() -> None:
+    """The defaults are written in two places, because the settings know nothing of keys."""
+    serve = ServeSettings()
+    assert serve.key_per_minute == PER_MINUTE
+    assert (serve.alarm_near_per_hour, serve.alarm_rim_per_hour) == (NEAR_PER_HOUR, RIM_PER_HOUR)

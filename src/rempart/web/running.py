@@ -81,8 +81,16 @@ def running_services(
             live=live,
             screener=screener,
             keyring=running.enter_context(KeyRing(store, clock=clock)),
-            allowance=running.enter_context(Allowance(store, clock=clock)),
-            counter=running.enter_context(Counter(store, clock=clock, on_alarm=on_alarm)),
+            allowance=running.enter_context(Allowance(store, per_minute=settings.serve.key_per_minute, clock=clock)),
+            counter=running.enter_context(
+                Counter(
+                    store,
+                    near_per_hour=settings.serve.alarm_near_per_hour,
+                    rim_per_hour=settings.serve.alarm_rim_per_hour,
+                    on_alarm=on_alarm,
+                    clock=clock,
+                )
+            ),
             pool=Decoders(media, children),
             signal_types=signal_types,
             findings=running.enter_context(Findings(store, clock=clock)),
