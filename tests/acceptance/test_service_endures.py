@@ -214,7 +214,7 @@ def verdicts(client: Any, digests: Sequence[str]) -> Counter[str]:  # noqa: ANN4
 
 
 def leases_run_out(store: Store) -> None:
-    """Ten minutes pass: what a killed worker had begun is free for another one."""
+    """Ten minutes pass: what a job worker was at when it was killed, or its database, is free to be begun again."""
     with store.write() as connection:
         past = {"lease_until": utc_now() - timedelta(seconds=1)}
         connection.execute(update(jobs).where(jobs.c.state == JobState.RUNNING).values(past))
@@ -240,7 +240,7 @@ def endures(machine: Machine, known: Known, kills: int, seed: int) -> None:
             for name in order[:kills]:
                 time.sleep(chance.uniform(0, 0.5))
                 machine.strike(name, chance)
-                if name == "job worker":
+                if name in {"job worker", "database"}:
                     leases_run_out(store)
                 goes_on(machine, load)
                 assert lost(store, load.so_far(), load) == [], f"after {dict(machine.kills)}"
