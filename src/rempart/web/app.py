@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -17,7 +18,7 @@ import rempart
 from rempart.people import Permission
 from rempart.web import hma, ops, v1
 from rempart.web.gate import Gate
-from rempart.web.guards import PERMISSION, check_routes, permitted
+from rempart.web.guards import PERMISSION, check_routes, handlers, permitted
 from rempart.web.problems import HANDLERS
 from rempart.web.requests import ServiceRequest
 from rempart.web.services import STATE, Services
@@ -73,5 +74,13 @@ def create_app(services: Services, *, routes: Sequence[ControllerRouterHandler] 
         logging_config=None,  # what failed is logged by rempart.web.problems, without its text
         debug=False,
     )
-    app.gate = Gate(partial(Litestar.__call__, app), services, check_routes(app))
+    app.gate = Gate(partial(Litestar.__call__, app), services, check_routes(app), _methods(app))
     return app
+
+
+def _methods(app: Litestar) -> dict[str, str]:
+    """The methods of each template of a path, as the header ``Allow`` lists them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for route, handler in handlers(app):
+        found[route.path_format] |= handler.http_methods
+    return {template: ", ".join(sorted(methods | {"OPTIONS"})) for template, methods in found.items()}

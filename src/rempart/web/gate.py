@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from anyio import to_thread
@@ -28,23 +29,29 @@ _KEY_PREFIX: Final = f"{HMA_PREFIX}/k/"
 _BEARER: Final = b"bearer "
 _LONGEST_SECRET: Final = 256
 _AT_ROOT: Final = re.compile(r"/+([hmck]/|status$|status/|site-map$|openapi$|openapi/)")
+_PLAIN: Final = {b"content-encoding": {b"", b"identity"}, b"transfer-encoding": {b"chunked"}}
 _SERVER_ERROR: Final = 500
 
 
 class Gate:
     """The outermost part of the app."""
 
-    def __init__(self, app: ASGIApp, services: Services, public: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, services: Services, public: frozenset[str], methods: Mapping[str, str] | None = None
+    ) -> None:
         """Take what lies behind.
 
         Args:
             app: gets the requests that may go on.
             services: find keys and allowances.
             public: the paths that nobody needs a key for.
+            methods: what each template of a path takes, as the header ``Allow`` says it; the framework's own answers to
+                OPTIONS tell of a part of them only.
         """
         self._app = app
         self._services = services
         self._public = public
+        self._methods = methods or {}
         self._hma_at_root = services.settings.serve.hma_at_root
         self._boot = os.urandom(6).hex()
         self._number = itertools.count(1)
@@ -64,6 +71,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                if scope["method"] == "OPTIONS" and (allow := self._methods.get(scope.get("path_template", ""))):
+                    headers = [(name, allow.encode() if name == b"allow" else value) for name, value in headers]
                 # What is answered to a key is for nobody else, caches between included.
                 headers += [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
                 message["headers"] = headers
@@ -73,9 +82,9 @@ class Gate:
             secret = take_secret(scope, hma_at_root=self._hma_at_root)
             try:
                 if scope["path"] not in self._public:
-                    _refuse_encoded(scope)
                     key = await self._known(secret)
                     state["key"], state["key_id"] = key, key.id
+                    _refuse_encoded(scope)
             except Exception as error:  # noqa: BLE001 -- whatever fails here, nobody gets in
                 problem = as_problem(error)
                 log_failure(error, problem.code, scope)
@@ -150,8 +159,9 @@ def _slashes(path: str) -> str:
 def _refuse_encoded(scope: HTTPScope) -> None:
     """Bodies are taken as they are: a few compressed bytes could stand for very many."""
     for name, value in scope["headers"]:
-        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-            raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body without content-encoding.")
+        plain = _PLAIN.get(name)
+        if plain is not None and value.strip().lower() not in plain:
+            raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, f"Send the body without {name.decode()}.")
 
 
 async def _send_problem(problem: Problem, scope: HTTPScope, send: Send) -> None:
