@@ -13,6 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.stores import Cluster, Place, Postgres, reason_to_skip, server_programs
 
+from rempart.store import Store
+
 Draw = Callable[..., Image.Image]
 
 
@@ -75,6 +77,13 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as settings:
         yield Place(tmp_path / "data", settings)
+
+
+@pytest.fixture
+def store(stores: Place) -> Iterator[Store]:
+    """An empty database of the test's own, in turn of each kind."""
+    with stores.open() as opened:
+        yield opened
 
 
 def _saved(image: Image.Image, form: str, **options: object) -> bytes:

@@ -40,13 +40,6 @@ class Calendar:
 
 
 @pytest.fixture
-def store(stores: Place) -> Iterator[Store]:
-    """A database of each kind."""
-    with stores.open() as opened:
-        yield opened
-
-
-@pytest.fixture
 def local(tmp_path: Path) -> Iterator[Store]:
     """A database in SQLite, for what does not depend on the kind."""
     with open_store(tmp_path / "data") as opened:

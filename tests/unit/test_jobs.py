@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
+from tests.unit.parcels import START, Hands, Parcel, fail, job, nothing, worker
 
 from rempart.audit import Act, verify
-from rempart.errors import StoreError, UsageError
+from rempart.errors import UsageError
 from rempart.jobs import (
     Handler,
     Job,
     JobState,
-    LeaseLostError,
     Outcome,
     Registry,
     Work,
@@ -31,99 +28,15 @@ from rempart.jobs import (
     enqueue,
     get_job,
     list_jobs,
-    list_schedules,
-    mend_moments,
     retry_job,
     set_schedule,
     sweep_jobs,
-    tick_schedules,
 )
 from rempart.jobs.leases import LONGEST_BACKOFF_SECONDS, backoff
 from rempart.jobs.outbox import LARGEST_PAYLOAD
 from rempart.settings import Settings
-from rempart.store import Store, open_store
-from rempart.store.service_tables import audit_log, jobs, schedules
-from rempart.store.tables import banks
-
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LEASE = 60.0
-
-
-class Parcel(msgspec.Struct):
-    """What the jobs of these tests are about."""
-
-    number: int = 0
-
-
-class Hands:
-    """A clock that stands still until it is turned."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        """What it shows."""
-        return self.now
-
-    def turn(self, **by: float) -> None:
-        """Turn it, forward or back."""
-        self.now += timedelta(**by)
-
-
-@pytest.fixture
-def clock() -> Hands:
-    """The time."""
-    return Hands()
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an empty database, which takes longer to make than to copy."""
-    folder = tmp_path_factory.mktemp("empty") / "data"
-    open_store(folder).close()
-    return folder
-
-
-@pytest.fixture
-def store(empty: Path, tmp_path: Path) -> Iterator[Store]:
-    """An empty database."""
-    with open_store(shutil.copytree(empty, tmp_path / "data")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def put(store: Store, clock: Hands) -> Callable[..., int]:
-    """Enqueue a job of kind ``parcel`` and give its number."""
-
-    def enqueued(number: int = 0, **options: object) -> int:
-        with store.write() as connection:
-            made = enqueue(connection, "parcel", Parcel(number), clock=clock, **options)
-        assert made is not None
-        return made
-
-    return enqueued
-
-
-def worker(store: Store, clock: Hands, function: Callable[[Work[Parcel]], None], **options: object) -> Worker:
-    """A worker that does parcels; failed ones come again after the longest time."""
-    handler = Handler("parcel", Parcel, function, LEASE)
-    return Worker(store, {"parcel": handler}, clock=clock, share=lambda: 1.0, **options)
-
-
-def job(store: Store, number: int) -> Job:
-    """A job that exists."""
-    found = get_job(store, number)
-    assert found is not None
-    return found
-
-
-def nothing(_: Work[Parcel]) -> None:
-    """A handler that has nothing to do."""
-
-
-def fail(_: Work[Parcel]) -> None:
-    """A handler that has no luck."""
-    raise ConnectionError("https://host/secret")
+from rempart.store import Store
+from rempart.store.service_tables import audit_log, jobs
 
 
 def test_a_job_is_done_once_and_its_handler_gets_what_was_enqueued(
@@ -301,210 +214,6 @@ def test_within_the_undo_window_a_job_can_be_cancelled_before_anything_was_done(
     assert [job(store, number).state for number in (regretted, wanted)] == [JobState.CANCELLED, JobState.DONE]
 
 
-def test_a_running_job_that_is_cancelled_is_told_so_and_can_write_nothing_more(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """Its heartbeat and its end both refuse."""
-    was: list[JobState] = []
-    refused: list[str] = []
-
-    def cancelled(work: Work[Parcel]) -> None:
-        was.append(cancel_job(store, work.id, clock=clock).state)
-        clock.turn(seconds=LEASE / 2)
-        with pytest.raises(LeaseLostError):
-            work.heartbeat()
-        with pytest.raises(LeaseLostError), work.finishing():
-            refused.append("never")
-
-    doer = worker(store, clock, cancelled)
-    number = put()
-    assert doer.run_once()
-    assert (job(store, number).state, was, refused) == (JobState.CANCELLED, [JobState.RUNNING], [])
-    assert doer.outcomes == {Outcome.LOST: 1}
-
-
-def test_heartbeats_keep_a_job_and_seldom_ask_the_database(store: Store, clock: Hands, put: Callable[..., int]) -> None:
-    """A job may take much longer than its lease, as long as it says that it goes on."""
-    other = worker(store, clock, fail)
-
-    def long(work: Work[Parcel]) -> None:
-        for second in range(300):
-            clock.turn(seconds=1)
-            work.heartbeat()
-            until = job(store, work.id).lease_until
-            assert until is not None
-            assert until >= clock.now + timedelta(seconds=LEASE * 2 / 3)
-            if second % 10 == 0:
-                assert not other.run_once()
-
-    number = put()
-    assert worker(store, clock, long).run_once()
-    assert job(store, number).state == JobState.DONE
-
-
-def test_a_worker_that_was_too_slow_may_not_finish_what_another_has_taken(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """The second does the job while the first still thinks that it does; what the first writes does not count."""
-    other = worker(store, clock, nothing)
-    lines: list[str] = []
-
-    def slow(work: Work[Parcel]) -> None:
-        clock.turn(seconds=LEASE)
-        assert other.run_once()
-        with work.finishing() as connection:
-            connection.execute(insert(banks).values(name="NEVER"))
-
-    number = put()
-    doer = worker(store, clock, slow, notice=lines.append)
-    assert doer.run_once()
-    assert (job(store, number).leased_by, job(store, number).attempts) == (other.name, 2)
-    assert (doer.outcomes, other.outcomes) == ({Outcome.LOST: 1}, {Outcome.DONE: 1})
-    assert len(lines) == 1
-
-
-def test_neither_success_nor_failure_of_a_worker_that_was_too_slow_counts(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """Whether its handler returns or raises; and the same name, as after a retry, makes no difference."""
-    for raises in (False, True):
-        other = worker(store, clock, nothing, name="twin")
-
-        def slow(_: Work[Parcel], *, other: Worker = other, raises: bool = raises) -> None:
-            clock.turn(seconds=LEASE)
-            assert other.run_once()
-            if raises:
-                raise ValueError
-
-        number = put()
-        doer = worker(store, clock, slow, name="twin")
-        assert doer.run_once()
-        assert (job(store, number).state, job(store, number).attempts) == (JobState.DONE, 2)
-        assert doer.outcomes == {Outcome.LOST: 1}
-
-
-def test_a_slow_worker_that_nobody_replaced_may_still_finish(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """Its lease ran out, but doing the work twice would help no one."""
-    number = put()
-    assert worker(store, clock, lambda _: clock.turn(seconds=LEASE * 2)).run_once()
-    assert (job(store, number).state, job(store, number).attempts) == (JobState.DONE, 1)
-
-
-def test_the_effect_in_the_database_and_the_end_of_the_job_are_one(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """An effect whose transaction fails leaves the job to be done again; one that is kept ends it, whatever follows."""
-    lines: list[str] = []
-
-    def effect(work: Work[Parcel]) -> None:
-        with work.finishing() as connection:
-            connection.execute(update(schedules).values(enabled=False))
-            if work.attempt == 1:
-                raise ValueError
-        raise RuntimeError
-
-    with store.write() as connection:
-        row = {"name": "s", "kind": "x", "payload": b"", "every_seconds": 1, "next_at": START, "enabled": True}
-        connection.execute(insert(schedules).values(row))
-    number = put()
-    doer = worker(store, clock, effect, notice=lines.append)
-    assert doer.run_once()
-    assert (job(store, number).state, [schedule.enabled for schedule in list_schedules(store)]) == ("waiting", [True])
-    clock.turn(hours=1)
-    assert doer.run_once()
-    assert (job(store, number).state, [schedule.enabled for schedule in list_schedules(store)]) == ("done", [False])
-    assert "is done, but RuntimeError" in lines[-1]
-
-
-def test_a_job_that_kills_every_worker_becomes_a_dead_letter(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """Nobody is left to say that it failed."""
-    number = put(most_attempts=2)
-
-    def killed(_: Work[Parcel]) -> None:
-        raise KeyboardInterrupt  # as good as a kill: nothing is noted
-
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            worker(store, clock, killed).run_once()
-        assert job(store, number).state == JobState.RUNNING
-        clock.turn(seconds=LEASE)
-    other = put()
-    doer = worker(store, clock, nothing)
-    assert doer.run_once()
-    assert not doer.run_once()
-    assert (job(store, number).state, job(store, number).error) == (JobState.DEAD, "LeaseLapsed")
-    assert job(store, other).state == JobState.DONE
-
-
-def test_a_clock_that_is_set_back_keeps_no_job_waiting(store: Store, clock: Hands, put: Callable[..., int]) -> None:
-    """Jobs that were made, leased or failed in what is now the future are done all the same."""
-    clock.turn(days=3650)
-    plain, undoable = put(1), put(2, undo_seconds=30)
-    leased, failed = put(3), put(4)
-
-    def odd(work: Work[Parcel]) -> None:
-        if work.payload.number == 3:
-            raise KeyboardInterrupt
-        if work.payload.number == 4:
-            raise ValueError
-        raise AssertionError
-
-    cancel_job(store, plain, clock=clock)
-    with pytest.raises(KeyboardInterrupt):
-        worker(store, clock, odd).run_once()
-    assert worker(store, clock, odd).run_once()
-    plain = put(1)
-    clock.turn(days=-3650)
-    done: list[int] = []
-    doer = worker(store, clock, lambda work: done.append(work.id))
-    assert not doer.run_once()
-    doer.keep_order()
-    while doer.run_once():
-        pass
-    assert sorted(done) == [leased, failed, plain]
-    clock.turn(seconds=30)
-    while doer.run_once():
-        pass
-    assert done[-1] == undoable
-
-
-def test_a_job_that_failed_while_the_clock_was_ahead_comes_again_when_it_is_set_back(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """It was made at the right time, and would otherwise wait for ten years."""
-    number = put()
-    clock.turn(days=3650)
-    assert worker(store, clock, fail).run_once()
-    clock.turn(days=-3650)
-    assert mend_moments(store, clock=clock) == 1
-    assert worker(store, clock, nothing).run_once()
-    assert job(store, number).state == JobState.DONE
-
-
-def test_clocks_that_differ_a_little_change_nothing(store: Store, clock: Hands, put: Callable[..., int]) -> None:
-    """Half a minute between machines is not taken for a clock that was set back."""
-    waiting = put(undo_seconds=20)
-    put()
-
-    def elsewhere(work: Work[Parcel]) -> None:
-        clock.turn(seconds=-30)
-        other = worker(store, clock, fail)
-        other.keep_order()
-        assert not other.run_once()
-        assert job(store, work.id).lease_until == START + timedelta(seconds=LEASE)
-        clock.turn(seconds=30)
-
-    doer = worker(store, clock, elsewhere)
-    assert doer.run_once()
-    assert doer.outcomes == {Outcome.DONE: 1}
-    assert job(store, waiting).due_at == START + timedelta(seconds=20)
-    assert mend_moments(store, clock=clock) == 0
-
-
 def test_what_is_done_goes_after_a_week_and_dead_letters_stay(
     store: Store, clock: Hands, put: Callable[..., int]
 ) -> None:
@@ -593,114 +302,6 @@ def test_handlers_are_checked_and_no_two_may_be_of_one_kind() -> None:
     found.add(lambda _: [Handler("parcel", Parcel, fail)])
     with pytest.raises(ValueError, match="two handlers do jobs of kind 'parcel'"):
         found.handlers(Settings())
-
-
-def test_a_schedule_makes_a_job_each_time_and_none_while_the_last_is_live(store: Store, clock: Hands) -> None:
-    """At its own moments, whenever the tick comes."""
-    assert set_schedule(store, "hourly", "parcel", Parcel(5), every_seconds=3600, clock=clock)
-    doer = worker(store, clock, nothing)
-    assert tick_schedules(store, clock=clock) == 1
-    assert tick_schedules(store, clock=clock) == 0
-    clock.turn(minutes=70)
-    assert tick_schedules(store, clock=clock) == 0  # the first still waits
-    assert doer.run_once()
-    clock.turn(minutes=49)
-    assert tick_schedules(store, clock=clock) == 0
-    clock.turn(minutes=1)
-    assert tick_schedules(store, clock=clock) == 1
-    assert list_schedules(store)[0].next_at == START + timedelta(hours=3)
-
-
-def test_after_a_long_sleep_a_schedule_makes_one_job_and_keeps_its_moments(store: Store, clock: Hands) -> None:
-    """Not one for each hour that was missed; a clock that jumps ahead looks the same."""
-    set_schedule(store, "hourly", "parcel", Parcel(), every_seconds=3600, clock=clock)
-    clock.turn(days=400, minutes=10)
-    assert [tick_schedules(store, clock=clock) for _ in range(3)] == [1, 0, 0]
-    assert list_schedules(store)[0].next_at == START + timedelta(days=400, hours=1)
-
-
-def test_a_schedule_goes_on_within_its_interval_when_the_clock_is_set_back(store: Store, clock: Hands) -> None:
-    """Ten years ahead and back: it does not wait for ten years."""
-    set_schedule(store, "hourly", "parcel", Parcel(), every_seconds=3600, clock=clock)
-    clock.turn(days=3650)
-    tick_schedules(store, clock=clock)
-    clock.turn(days=-3650)
-    doer = worker(store, clock, nothing)
-    doer.keep_order()
-    while doer.run_once():
-        pass
-    assert list_schedules(store)[0].next_at == START + timedelta(hours=1)
-    clock.turn(hours=1)
-    assert tick_schedules(store, clock=clock) == 1
-
-
-def test_a_schedule_can_be_changed_and_switched_off(store: Store, clock: Hands) -> None:
-    """A shorter interval holds at once; one that is off makes nothing."""
-    options: Any = {"clock": clock, "first_at": START + timedelta(days=1)}
-    assert set_schedule(store, "s", "parcel", Parcel(), every_seconds=86_400, **options)
-    assert not set_schedule(store, "s", "parcel", Parcel(), every_seconds=86_400, **options)
-    assert tick_schedules(store, clock=clock) == 0
-    assert set_schedule(store, "s", "parcel", Parcel(), every_seconds=60, **options)
-    clock.turn(seconds=60)
-    assert tick_schedules(store, clock=clock) == 1
-    assert set_schedule(store, "s", "parcel", Parcel(), every_seconds=60, enabled=False, **options)
-    clock.turn(days=1)
-    assert tick_schedules(store, clock=clock) == 0
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"name": ""}, {"name": "x" * 65}, {"name": "a\nb"}, {"kind": "X"}, {"every_seconds": 0}]
-)
-def test_a_schedule_that_cannot_be_is_refused(store: Store, wrong: dict[str, Any]) -> None:
-    """Before it is stored."""
-    arguments = {"name": "s", "kind": "parcel", "payload": Parcel(), "every_seconds": 60} | wrong
-    with pytest.raises(ValueError, match=r"schedule|kind"):
-        set_schedule(store, **arguments)
-    assert list_schedules(store) == []
-
-
-def test_a_running_worker_waits_out_trouble_with_the_database(
-    store: Store, clock: Hands, put: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says so in one line, and goes on when the database is back."""
-    stop = threading.Event()
-    lines: list[str] = []
-    put()
-    doer = worker(store, clock, lambda _: stop.set(), notice=lines.append)
-    take, broken = doer._desk.take, [StoreError("the database is away"), ValueError("secret")]
-
-    def trouble(name: str) -> object:
-        if broken:
-            raise broken.pop(0)
-        return take(name)
-
-    monkeypatch.setattr(doer._desk, "take", trouble)
-    monkeypatch.setattr("rempart.jobs.worker.TROUBLE_SECONDS", 0.01)
-    assert doer.run(stop, threads=1, grace_seconds=10) == 0
-    assert lines == ["waiting: the database is away", "waiting: ValueError"]
-    assert doer.outcomes == {Outcome.DONE: 1}
-
-
-def test_a_worker_that_is_stopped_finishes_what_it_began_and_leaves_what_takes_too_long(
-    store: Store, clock: Hands, put: Callable[..., int]
-) -> None:
-    """What is left is done again by another, once its lease has run out."""
-    stop, go_on = threading.Event(), threading.Event()
-    quick, stuck = put(1), put(2)
-    begun = threading.Barrier(3)
-
-    def handler(work: Work[Parcel]) -> None:
-        begun.wait(10)
-        (stop if work.payload.number == 1 else go_on).wait(30)
-
-    doer = worker(store, clock, handler)
-    threading.Thread(target=lambda: (begun.wait(10), stop.set())).start()
-    assert doer.run(stop, threads=2, grace_seconds=0.5) == 1
-    assert [job(store, number).state for number in (quick, stuck)] == [JobState.DONE, JobState.RUNNING]
-    clock.turn(seconds=LEASE)
-    assert worker(store, clock, nothing).run_once()
-    go_on.set()
-    assert (job(store, stuck).state, job(store, stuck).attempts) == (JobState.DONE, 2)
 
 
 def test_nothing_of_a_payload_or_key_is_in_what_is_listed(store: Store, put: Callable[..., int]) -> None:
