@@ -222,18 +222,18 @@ class Load:
         digests = [secrets.token_hex(16) for _ in range(2)]
         items = [{"md5": digest, "note": "under load"} for digest in digests]
         answer = self._sure(client, "POST", f"/v1/banks/{BANK}/entries", {"items": items})
-        if self._done(answer, 201):
-            rows = [row["entry"] for row in answer.body["results"]]
+        if body := self._acknowledged(answer, 201):
+            rows = [row["entry"] for row in body["results"]]
             with self._changing:
                 self.ledger.added.update(zip(rows, digests, strict=True))
             if turn % 3 == 0:
                 self._remove(client, rows[0])
         if turn % 10 == 0:
-            body = {"name": f"load-{secrets.token_hex(8)}", "scopes": ["match"]}
-            answer = self._sure(client, "POST", "/v1/keys", body)
-            if self._done(answer, 201):
+            wanted = {"name": f"load-{secrets.token_hex(8)}", "scopes": ["match"]}
+            answer = self._sure(client, "POST", "/v1/keys", wanted)
+            if made := self._acknowledged(answer, 201):
                 with self._changing:
-                    self.ledger.keys.add(answer.body["id"])
+                    self.ledger.keys.add(made["id"])
 
     def _remove(self, client: Client, entry: int) -> None:
         with self._changing:
@@ -242,7 +242,7 @@ class Load:
         # Not there is what a client hears whose first request was carried out by one that died before it could say so.
         if answer is not None and answer.repeated and answer.status == 404:
             answer = answer._replace(status=200)
-        if self._done(answer, 200):
+        if self._acknowledged(answer, 200):
             with self._changing:
                 self.ledger.removed.add(entry)
 
@@ -251,18 +251,18 @@ class Load:
         source = f"hash-{secrets.token_hex(8)}"
         items = [{"pdq": self._known.pdq, "source_id": source}, {"md5": secrets.token_hex(16)}]
         answer = self._sure(client, "POST", "/v1/match/hashes", {"items": items})
-        if self._done(answer, 200):
-            self._matched(source, self._known.pdq_entry, answer.body["results"][0])
-            if answer.body["results"][1]["verdict"] != "clear":
-                self._wrong(f"an unknown digest is {answer.body['results'][1]}")
+        if body := self._acknowledged(answer, 200):
+            self._matched(source, self._known.pdq_entry, body["results"][0])
+            if body["results"][1]["verdict"] != "clear":
+                self._wrong(f"an unknown digest is {body['results'][1]}")
 
     def _upload(self, client: Client, _: int) -> None:
         """Look up a banked picture by the file itself."""
         source = f"file-{secrets.token_hex(8)}"
         headers = {"content-type": "image/png"}
         answer = self._sure(client, "POST", f"/v1/match?source_id={source}", self._known.picture, headers)
-        if self._done(answer, 200):
-            self._matched(source, self._known.picture_entry, answer.body["results"][0])
+        if body := self._acknowledged(answer, 200):
+            self._matched(source, self._known.picture_entry, body["results"][0])
 
     def _matched(self, source: str, entry: int, row: Any) -> None:  # noqa: ANN401 -- a decoded answer
         hit = [one["entry"] for one in row["matches"]]
@@ -310,16 +310,14 @@ class Load:
             self._stop.wait(PAUSE_SECONDS)
         return None
 
-    def _done(self, answer: Answer | None, status: int) -> bool:
-        """Whether something was acknowledged; an answer that is neither that nor a sign of trouble is wrong."""
-        if answer is None:
-            return False
-        if answer.status == status:
-            return True
+    def _acknowledged(self, answer: Answer | None, status: int) -> Any:  # noqa: ANN401 -- a decoded answer
+        """The body of an answer that has this status; an answer that is neither that nor a sign of trouble is wrong."""
+        if answer is None or answer.status == status:
+            return answer and answer.body
         # A process died between the act and its note of it: the client hears that nobody knows, and nothing is doubled.
         if not (answer.repeated and answer.status == 409):
             self._wrong(f"{status} was due, and this came: {answer}")
-        return False
+        return None
 
     def _wrong(self, what: str) -> None:
         with self._changing:
