@@ -116,8 +116,8 @@ class RemoteError(UnavailableError):
     """A remote host cannot be asked, or does not answer as it should; look whether it runs and is configured."""
 
 
-class Reason(StrEnum):
-    """Why a verdict is what it is: the closed list that every place uses, each with what it means."""
+class Explained(StrEnum):
+    """What closed lists are made of: a value that programs rely on, and a sentence for people."""
 
     meaning: str
 
@@ -127,6 +127,10 @@ class Reason(StrEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+class Reason(Explained):
+    """Why a verdict is what it is: the closed list that every place uses, each with what it means."""
 
     # The file could not be taken up.
     MISSING = "missing", "There is no such file."

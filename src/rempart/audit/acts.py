@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from rempart.errors import Explained
 
 
-class Act(StrEnum):
+class Act(Explained):
     """An act of a person or a change of state, each with what it means and what its details say.
 
     Looking something up is no act. A function that changes what is stored takes ``actor`` and records one of these; a
     test holds the tables of functions and commands against each other.
     """
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        """Keep the sentence beside the value, so that docs cannot drift from the code."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     AUDIT_STARTED = "audit_started", "The first row of every log; `database` tells it from the logs of other databases."
     AUDIT_EXPORTED = "audit_exported", "The log was read out, from the row `first` on."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from enum import StrEnum
-from typing import Self
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -12,22 +10,14 @@ from sqlalchemy.engine import Connection
 from rempart.audit.chain import BEFORE_THE_FIRST, digest_after, read_heads
 from rempart.audit.checkpoint import Checkpoint
 from rempart.audit.log import database_of, read_rows
+from rempart.errors import Explained
 from rempart.store import Store
 
 _STEP = 1_000
 
 
-class FaultKind(StrEnum):
+class FaultKind(Explained):
     """What can be wrong with the log."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        """Keep the sentence beside the value, so that docs cannot drift from the code."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
 
     EDITED = "edited", "These rows are not what was recorded, or the row before them was replaced."
     UNREADABLE = "unreadable", "These rows hold what nothing here ever recorded."

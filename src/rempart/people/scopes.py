@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from rempart.errors import Explained
 from rempart.store.service_tables import Scope
 
 ANYONE = frozenset[Scope]()
@@ -73,17 +74,8 @@ class Rule(NamedTuple):
     does: str
 
 
-class Refusal(StrEnum):
+class Refusal(Explained):
     """Why something was refused; a stable code, and a line for the caller that names nothing secret."""
-
-    line: str
-
-    def __new__(cls, value: str, line: str) -> Self:
-        """Keep the line beside the code."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.line = line
-        return member
 
     NO_KEY = "no_key", "This takes a key: `rempart key create` makes one."
     NO_SCOPE = "no_scope", "This key has not the scope to {does}; it takes {scopes}."
@@ -161,4 +153,4 @@ def refusal_line(reason: Refusal, permission: Permission) -> str:
     """One line for the caller: why it was refused, and what it would take."""
     rule = RULES[permission]
     scopes = " or ".join(f"`{scope}`" for scope in Scope if scope in rule.scopes)
-    return reason.line.format(does=rule.does, scopes=scopes)
+    return reason.meaning.format(does=rule.does, scopes=scopes)
