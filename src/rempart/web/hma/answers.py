@@ -51,8 +51,12 @@ def needed(text: str | None, name: str) -> str:
     return text
 
 
-async def json_object(request: AnyRequest) -> dict[str, Any]:
+async def json_object(request: AnyRequest, *, otherwise: Code = Code.INCOMPLETE) -> dict[str, Any]:
     """The body as a JSON object; what it may hold is for the caller to check.
+
+    Args:
+        request: whose body.
+        otherwise: what is wrong when it is none; HMA has two answers to that.
 
     Raises:
         Problem: it is none.
@@ -61,9 +65,9 @@ async def json_object(request: AnyRequest) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        raise Problem(Code.INCOMPLETE, "The body is not JSON.") from None
+        raise Problem(otherwise, "The body is not JSON.") from None
     if not isinstance(found, dict):
-        raise Problem(Code.INCOMPLETE, "The body is not a JSON object.")
+        raise Problem(otherwise, "The body is not a JSON object.")
     return found
 
 

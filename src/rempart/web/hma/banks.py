@@ -21,7 +21,7 @@ from rempart.people import Key, Permission
 from rempart.store import Store
 from rempart.store.tables import banks as bank_table
 from rempart.web.guards import PERMISSION
-from rempart.web.hma.answers import AnyRequest, answer, json_object
+from rempart.web.hma.answers import AnyRequest, answer, flag, json_object
 from rempart.web.problems import Code, Problem
 from rempart.web.services import key_of, services_of
 
@@ -106,12 +106,12 @@ def _make(request: AnyRequest, wanted: Mapping[str, Any]) -> Response[bytes]:
     ratio = _ratio(wanted)
     if key.banks is not None:
         raise Problem(Code.FORBIDDEN, "A key that is limited to some banks can make no others.")
-    with services.store.read() as connection:
-        if connection.execute(select(bank_table.c.id).where(bank_table.c.name == name)).first() is not None:
-            raise Problem(Code.ALREADY_THERE, "Bank already exists")
-    bank = create_bank(
-        services.store, name, enabled_ratio=1.0 if ratio is None else ratio, actor=key.actor, clock=services.clock
-    )
+    try:
+        bank = create_bank(
+            services.store, name, enabled_ratio=1.0 if ratio is None else ratio, actor=key.actor, clock=services.clock
+        )
+    except BankError:  # name and ratio were looked at before, so that only this is left
+        raise Problem(Code.ALREADY_THERE, "Bank already exists") from None
     services.take_up()
     return answer({"name": bank.name, "matching_enabled_ratio": bank.enabled_ratio}, status=201)
 
@@ -119,19 +119,19 @@ def _make(request: AnyRequest, wanted: Mapping[str, Any]) -> Response[bytes]:
 def _alter(request: AnyRequest, name: str, wanted: Mapping[str, Any]) -> Response[bytes]:
     services, key = services_of(request.scope), key_of(request)
     new, ratio = _name(wanted), _ratio(wanted)
-    old = bank_of(services.store, key, name)
-    if new is not None and new != old.name:
-        with services.store.read() as connection:
-            if connection.execute(select(bank_table.c.id).where(bank_table.c.name == new)).first() is not None:
-                raise Problem(Code.ALREADY_THERE, "Bank name already exists")
-    bank = change_bank(
-        services.store,
-        name,
-        new_name=UNSET if new is None else new,
-        enabled_ratio=UNSET if ratio is None else ratio,
-        actor=key.actor,
-        clock=services.clock,
-    )
+    bank_of(services.store, key, name)
+    try:
+        bank = change_bank(
+            services.store,
+            name,
+            new_name=UNSET if new is None else new,
+            enabled_ratio=UNSET if ratio is None else ratio,
+            actor=key.actor,
+            clock=services.clock,
+        )
+    except BankError:
+        bank_of(services.store, key, name)  # somebody may have deleted it meanwhile
+        raise Problem(Code.ALREADY_THERE, "Bank name already exists") from None
     services.take_up()
     return answer({"name": bank.name, "matching_enabled_ratio": bank.enabled_ratio})
 
@@ -155,6 +155,8 @@ def _ratio(wanted: Mapping[str, Any]) -> float | None:
         Problem: it is nothing of these, or not within 0 and 1.
     """
     found, enabled = wanted.get("enabled_ratio"), wanted.get("enabled")
+    if isinstance(enabled, str):  # as FetLife's client sends it
+        enabled = flag(enabled, "enabled")
     if enabled is not None and not isinstance(enabled, bool):
         raise Problem(Code.INCOMPLETE, "enabled is true or false.")
     if found is None:
@@ -172,7 +174,7 @@ def ratio_in(found: object) -> float:
     try:
         ratio = math.nan if isinstance(found, bool) else float(found)  # type: ignore[arg-type]  # what it is, is asked here
     except (TypeError, ValueError, OverflowError):
-        raise Problem(Code.INCOMPLETE, "enabled_ratio is a number.") from None
+        raise Problem(Code.INVALID, "enabled_ratio is a number.") from None
     if not 0 <= ratio <= 1:
         raise Problem(Code.INVALID, "enabled_ratio lies within 0 and 1.")
     return ratio

@@ -98,7 +98,7 @@ async def add_signals(request: AnyRequest, name: FromPath[str]) -> Response[byte
     for type_, text in given_signals.items():
         one = known_type(type_)
         if not isinstance(text, str):
-            raise Problem(Code.INCOMPLETE, f"Invalid {one.name} signal: it is a text.")
+            raise Problem(Code.INVALID_HASH, f"Invalid {one.name} signal: it is a text.")
         value = parsed(one, text)
         hashes.append(HashValue(one.kind, value))
         signals[one.name] = value.hex()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from anyio import to_thread
 
 from rempart.hashing import Hashed, Unscannable
@@ -23,6 +23,8 @@ from rempart.web.services import Services, services_of
 
 _FLOOR: Final = 50
 _LONGEST_NOTE: Final = 255
+_FORM: Final = "multipart/form-data"
+_ONE_FILE: Final = "Send exactly one file, in a field of a form called photo or video."
 
 
 @dataclass
@@ -79,9 +81,11 @@ async def uploaded(request: AnyRequest) -> AsyncIterator[File]:
     Raises:
         Problem: there is no file, more than one, or a field of another name; or the upload is too large or broken.
     """
+    if _kind(request) != _FORM:
+        raise Problem(Code.INVALID, _ONE_FILE)
     async with services_of(request.scope).uploads.receive(request) as upload:
         if len(upload.files) != 1:
-            raise Problem(Code.INVALID, "Send exactly one file, in a field of a form called photo or video.")
+            raise Problem(Code.INVALID, _ONE_FILE)
         file = upload.files[0]
         yield File(known_content(file.name), file.path, upload.fields)
 
@@ -105,8 +109,8 @@ async def given(request: AnyRequest, url: str | None, content_type: str | None) 
 
 async def _words(request: AnyRequest) -> Mapping[str, Any]:
     """What came beside a URL: JSON, a form without files, or nothing."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    kind = _kind(request)
+    if kind == _FORM:
         async with services_of(request.scope).uploads.receive(request) as upload:
             if upload.files:
                 raise Problem(Code.INVALID, "Send a URL or a file, not both.")
@@ -114,6 +118,10 @@ async def _words(request: AnyRequest) -> Mapping[str, Any]:
     if kind == "application/json" and await request.body():
         return await json_object(request)
     return {}
+
+
+def _kind(request: AnyRequest) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def hashed(services: Services, file: File, *, turned: bool = False) -> Hashed | Unscannable:
@@ -153,8 +161,8 @@ def metadata_in(words: Mapping[str, Any]) -> dict[str, Any] | None:
     found = words.get("metadata")
     if isinstance(found, str):
         try:
-            found = json.loads(found)
-        except (ValueError, RecursionError):
+            found = msgspec.json.decode(found)  # strictly: what it takes can be stored and sent
+        except (msgspec.DecodeError, RecursionError):
             raise Problem(Code.INVALID, "metadata is not JSON.") from None
     if found is None:
         return None

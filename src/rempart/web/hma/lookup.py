@@ -60,18 +60,19 @@ class Draw(NamedTuple):
         """What is compared with; None when chance leaves nothing.
 
         Raises:
-            Problem: nothing of what was asked for could ever match.
             StoreError: the banks are not known now.
         """
         whole = matcher_for(services_of(request.scope), key_of(request))
         if self.banks is not None:
             names = set(self.banks.split(","))
             whole = whole.narrowed(lambda bank: bank.name in names)
-        _check(whole)
         if self.bypass_coinflip or all(bank.enabled_ratio >= 1 for bank in whole.banks):
             return whole
         drawn = whole.narrowed(self._takes_part)
-        return drawn if any(bank.blocks for bank in drawn.banks) else None
+        if any(bank.blocks for bank in drawn.banks):
+            return drawn
+        # Where nothing could have been drawn, the comparison says so; it knows the specimen all the same.
+        return None if any(bank.blocks for bank in whole.banks) else whole
 
     def wants(self, one: SignalType, ratio: float) -> bool:
         """Whether a type of signal takes part.
@@ -186,7 +187,8 @@ async def _file(
     sorted_hits = {one.name: _by_bank(_of(one, hits), tells=tells) for one in asked}
     found = {one.name: sorted_hits.get(one.name, {}) for one in wanted}
     if not named:
-        found |= {name: _by_bank(more, tells=tells) for name, more in _further(file.content, hits)}
+        on = [hit for hit in hits if services.signal_types.ratio(hit.kind) > 0]
+        found |= {name: _by_bank(more, tells=tells) for name, more in _further(file.content, on)}
     return answer(found[only.name] if only is not None else found, headers=headers)
 
 
@@ -207,6 +209,8 @@ async def _compared(request: AnyRequest, item: Item, matcher: Matcher) -> tuple[
     """
     try:
         verdicts, _ = await compared(request, [item], matcher)
+    except NothingToCompareError:
+        raise Problem(Code.NOTHING_TO_COMPARE, _NOT_READY) from None
     except Problem as problem:
         if problem.code is Code.NOTHING_TO_COMPARE:
             raise Problem(problem.code, _NOT_READY) from None
@@ -251,13 +255,6 @@ def _refuse_doubts(verdict: Verdict) -> None:
     for reason in verdict.reasons:
         if reason is not Reason.LOW_QUALITY:
             raise Problem(Code.UNSCANNABLE, f"{reason}: {reason.meaning}")
-
-
-def _check(matcher: Matcher) -> None:
-    try:
-        matcher.check()
-    except NothingToCompareError:
-        raise Problem(Code.NOTHING_TO_COMPARE, _NOT_READY) from None
 
 
 def _nearest(hits: Iterable[Match], *, tells: bool) -> list[Match]:

@@ -49,6 +49,8 @@ VPDQ: Final = "vpdq"
 """What hits of a video by its looks are called in answers; it is too long to be asked for."""
 
 NO_DISTANCE: Final = "-"
+_NAME: Final = re.compile("[A-Za-z0-9_]{1,32}")
+"""What looks like the name of a type, and may therefore be repeated."""
 
 
 def usual_type(content: ContentType) -> SignalType:
@@ -64,7 +66,8 @@ def known_type(name: str) -> SignalType:
     """
     found = TYPES.get(name)
     if found is None:
-        raise Problem(Code.INVALID, f"No such signal type; there are {', '.join(TYPES)}.")
+        shown = f" {name}" if _NAME.fullmatch(name) else ""
+        raise Problem(Code.INVALID, f"No such signal type{shown}; there are {', '.join(TYPES)}.")
     return found
 
 

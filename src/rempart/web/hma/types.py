@@ -81,7 +81,7 @@ def show_contents() -> Response[bytes]:
 @post("/m/compare", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["hma"])
 async def compare(request: AnyRequest) -> Response[bytes]:
     """Compare pairs of hashes, both of which the client brings."""
-    wanted = await json_object(request)
+    wanted = await json_object(request, otherwise=Code.INVALID)
     return answer({name: _compared(known_type(name), pair) for name, pair in wanted.items()})
 
 
