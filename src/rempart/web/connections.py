@@ -7,6 +7,7 @@ request's body, and of the time for each of its parts, so that nobody can hold t
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from enum import Enum, auto
@@ -26,6 +27,7 @@ _LINGER_SECONDS: Final = 1.0
 _MOST_LINGERING: Final = 512
 _PAUSE_SECONDS: Final = 0.1
 _CLOSING_SECONDS: Final = 5.0
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
 class Shared(ServerState):
@@ -119,6 +121,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = server_state.limits
         self._part = Part.HEAD
+        self._entered = 0
         self._since = self.loop.time()
         self._head_bytes = 0
         self._stuck_since: float | None = None
@@ -140,9 +143,13 @@ class Connection(HttpToolsProtocol):
             return
         if self._part is Part.NOTHING:
             self._enter(Part.HEAD)
+        if self._part is Part.HEAD and not self._head_bytes:
+            data = without_upgrade(data)
+        entered = self._entered
         super().data_received(data)
         if self._part is Part.HEAD:
-            self._head_bytes += len(data)
+            # Of bytes that end one request and begin the next, it is not known how many are the next one's.
+            self._head_bytes += len(data) if entered == self._entered else 1
             if self._head_bytes > self._limits.header_bytes:
                 self._refuse(Code.HEADERS_TOO_LARGE)
 
@@ -152,8 +159,20 @@ class Connection(HttpToolsProtocol):
             self._enter(Part.HEAD)
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers is there; or a trailer, which is no header, whatever it is called."""
+        if self._part is Part.HEAD:
+            super().on_header(name, value)
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._limits.header_bytes and not self._refused:
+            self._refuse(Code.HEADERS_TOO_LARGE)
+
     def on_headers_complete(self) -> None:
         """Its headers are there."""
+        if self.parser.should_upgrade():  # the parser would take its body for the next request
+            self._refuse(Code.INVALID)
+            return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.header_bytes:
             self._refuse(Code.HEADERS_TOO_LARGE)
@@ -218,6 +237,7 @@ class Connection(HttpToolsProtocol):
 
     def _enter(self, part: Part) -> None:
         self._part = part
+        self._entered += 1
         self._since = self.loop.time()
         self._head_bytes = 0
 
@@ -235,6 +255,15 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         self._since = self.loop.time()
         self.transport.close()
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """The bytes that begin a request, without the wish to speak another protocol, which a server need not grant.
+
+    Some clients wish so with every first request (Java's, for HTTP/2), and their bodies must not be lost by it.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"", head) + end + rest if end and b"\nupgrade:" in head.lower() else data
 
 
 def refusal(code: Code) -> bytes:
