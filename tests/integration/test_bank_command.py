@@ -18,6 +18,7 @@ from tests.stores import Place
 
 from rempart.cli.main import run
 from rempart.errors import ExitCode
+from rempart.lists import change_bank
 
 MD5, SHA1, PDQ = "9e107d9d372bb6826bd81d3542a419d6", "2f" * 20, "0f" * 32
 
@@ -62,6 +63,21 @@ def test_a_slow_bank_is_marked_in_every_list(bank: Bank, capfd: pytest.CaptureFi
     assert capfd.readouterr().out.count("(slow)") == 1
     assert run(["bank", "show", "A", "--format", "table"]) == ExitCode.CLEAN
     assert "radius 40 (slow)" in capfd.readouterr().out
+
+
+def test_a_bank_that_is_switched_off_is_marked_in_the_list(
+    bank: Bank, stores: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wonders why nothing matches shall see it."""
+    monkeypatch.setenv("COLUMNS", "160")
+    for name, ratio in (("ON", 1.0), ("OFF", 0.0), ("PART", 0.25)):
+        bank("create", name)
+        with stores.open() as store:
+            change_bank(store, name, enabled_ratio=ratio)
+    assert {row["name"]: row["enabled_ratio"] for row in bank("list")[1]} == {"ON": 1, "OFF": 0, "PART": 0.25}
+    assert run(["bank", "list", "--format", "table"]) == ExitCode.CLEAN
+    table = capfd.readouterr().out
+    assert table.count("switched off") == table.count("in 0.25 of HMA's look-ups") == 1
 
 
 def test_the_rule_for_videos_is_set_when_a_bank_is_made(bank: Bank, capfd: pytest.CaptureFixture[str]) -> None:

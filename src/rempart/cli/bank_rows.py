@@ -69,7 +69,7 @@ def _age(seconds: int) -> str:
 def bank_printer(form: str | None) -> Printer:
     """A printer for banks, one a row."""
     numbers = (
-        *("radius", "slow", "quality_floor", "turned", "max_age_seconds"),
+        *("radius", "slow", "quality_floor", "turned", "max_age_seconds", "enabled_ratio"),
         *("video_query_percent", "video_banked_percent", "video_run_seconds", "created_at", "refreshed_at"),
     )
     return Printer(
@@ -110,11 +110,14 @@ def _holds(row: Row) -> str:
 
 
 def _settings(row: Row) -> str:
-    lines = [f"radius {row['radius']}{' (slow)' if row['slow'] else ''}", f"quality floor {row['quality_floor']}"]
+    lines = [] if row["enabled_ratio"] else ["switched off"]
+    lines += [f"radius {row['radius']}{' (slow)' if row['slow'] else ''}", f"quality floor {row['quality_floor']}"]
     if row["turned"]:
         lines.append("turned copies too")
     if row["max_age_seconds"]:
         lines.append(f"max age {_age(row['max_age_seconds'])}")
+    if 0 < row["enabled_ratio"] < 1:
+        lines.append(f"in {row['enabled_ratio']:.3g} of HMA's look-ups")
     rule = (row["video_query_percent"], row["video_banked_percent"], row["video_run_seconds"])
     if rule != msgspec.structs.astuple(VideoRule()):
         lines.append(
