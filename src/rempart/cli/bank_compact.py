@@ -10,7 +10,7 @@ import click
 from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.cli.progress import progress
-from rempart.lists import compact_bank, list_banks
+from rempart.lists import compact_bank, stored_banks
 from rempart.store import open_store
 
 _STEPS = 100
@@ -28,7 +28,7 @@ def compact(context: Context, names: tuple[str, ...], form: str | None) -> None:
     run; a bank whose snapshot is of its present state is left as it is. Commands that run meanwhile are not disturbed.
     """
     with open_store(context.settings.data_path, context.settings.store) as store, Printer(form, COLUMNS) as printer:
-        for name in names or [bank.name for bank in list_banks(store)]:
+        for name in names or [bank.name for bank in stored_banks(store)]:
             started = time.monotonic()
             with ExitStack() as stack:
                 advance = stack.enter_context(progress(f"compacting {name}", _STEPS))

@@ -20,7 +20,7 @@ from rempart.cli.main import Context, crash_line, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.errors import ExitCode, Reason, RempartError
 from rempart.hashing import HASH_BYTES, Hashed, hash_image, hash_video
-from rempart.lists import list_banks, load_banks
+from rempart.lists import load_banks, stored_banks
 from rempart.matching import HashIndex, Matcher, specimen
 from rempart.matching.segment import SMALL
 from rempart.prompts import SPECIMEN_TOKEN, PromptScreener
@@ -167,7 +167,7 @@ def _postgresql() -> Finding:
 def _database(context: Context) -> str:
     folder = context.settings.data_path
     with open_store(folder, context.settings.store) as store:
-        banks = list_banks(store)
+        banks = stored_banks(store)
         matcher = Matcher(load_banks(store))
         if store.mode != "rw":
             return f"{store.name}, {store.about()}, read-only: {len(banks)} banks"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rempart.lists.banks import BankRecord, create_bank, delete_bank, get_bank, list_banks
+from rempart.lists.banks import BankRecord, StoredBank, create_bank, delete_bank, get_bank, list_banks, stored_banks
 from rempart.lists.changing import FOR_GOOD, EntryState, change_bank, change_entry, get_entry
 from rempart.lists.entries import (
     Added,
@@ -31,6 +31,7 @@ __all__ = [
     "HashValue",
     "Imported",
     "QuarantineRecord",
+    "StoredBank",
     "add_contents",
     "change_bank",
     "change_entry",
@@ -49,4 +50,5 @@ __all__ = [
     "load_banks",
     "parse_hash",
     "remove_entries",
+    "stored_banks",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -35,8 +35,8 @@ from rempart.store.tables import LARGEST_QUALITY, HashKind, banks, entries, hash
 LARGEST_AGE_SECONDS = 10 * 365 * 86400
 
 
-class BankRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A bank as it is stored, with how much it holds."""
+class StoredBank(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank as it is stored."""
 
     id: int
     name: str
@@ -52,8 +52,6 @@ class BankRecord(msgspec.Struct, frozen=True, kw_only=True):
     video_banked_percent: int | None
     video_run_seconds: float | None
     enabled_ratio: float
-    entries: int
-    hashes: Mapping[HashKind, int]
 
     @property
     def video_rule(self) -> VideoRule:
@@ -68,6 +66,13 @@ class BankRecord(msgspec.Struct, frozen=True, kw_only=True):
     def slow(self) -> bool:
         """Whether its radius makes every look-up compare with nearly every hash."""
         return self.radius > LARGEST_FAST_RADIUS
+
+
+class BankRecord(StoredBank, frozen=True, kw_only=True):
+    """A bank as it is stored, with how much it holds."""
+
+    entries: int
+    hashes: Mapping[HashKind, int]
 
 
 def create_bank(
@@ -140,8 +145,19 @@ def create_bank(
     return bank
 
 
+def stored_banks(store: Store) -> list[StoredBank]:
+    """Every bank, by name, without counting what it holds.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    with store.read() as connection:
+        rows = connection.execute(select(banks).order_by(banks.c.name))
+        return [StoredBank(**_fields(row)) for row in rows]
+
+
 def list_banks(store: Store) -> list[BankRecord]:
-    """Every bank, by name.
+    """Every bank, by name, with how much it holds: ten million hashes take many seconds to count.
 
     Raises:
         StoreError: the database cannot be read.
@@ -253,7 +269,7 @@ def check_rest(quality_floor: int, max_age_seconds: int | None, enabled_ratio: f
         raise BankError("an enabled ratio must lie within 0 and 1: 0 switches the bank off, 1 on")
 
 
-def bank_settings(bank: BankRecord) -> dict[str, Detail]:
+def bank_settings(bank: StoredBank) -> dict[str, Detail]:
     """The settings of a bank as the audit has them: it knows no fractions."""
     seconds = bank.video_run_seconds
     return {
@@ -289,23 +305,15 @@ def bank_records(connection: Connection, only: int | None = None) -> list[BankRe
     for bank, kind, total in connection.execute(hash_counts):
         by_kind[bank][HashKind(kind)] = total
     return [
-        BankRecord(
-            id=row.id,
-            name=row.name,
-            kind=Kind(row.kind),
-            harm=Harm(row.harm),
-            radius=row.radius,
-            quality_floor=row.quality_floor,
-            turned=row.turned,
-            max_age_seconds=row.max_age_seconds,
-            created_at=row.created_at,
-            refreshed_at=row.refreshed_at,
-            video_query_percent=row.video_query_percent,
-            video_banked_percent=row.video_banked_percent,
-            video_run_seconds=row.video_run_seconds,
-            enabled_ratio=row.enabled_ratio,
-            entries=totals.get(row.id, 0),
-            hashes=by_kind[row.id],
-        )
+        BankRecord(entries=totals.get(row.id, 0), hashes=by_kind[row.id], **_fields(row))
         for row in connection.execute(chosen)
     ]
+
+
+def stored_bank(connection: Connection, number: int) -> StoredBank:
+    """The bank of a number, which must be there."""
+    return StoredBank(**_fields(connection.execute(select(banks).where(banks.c.id == number)).one()))
+
+
+def _fields(row: Row[Any]) -> dict[str, Any]:
+    return row._asdict() | {"kind": Kind(row.kind), "harm": Harm(row.harm)}

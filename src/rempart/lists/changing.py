@@ -16,7 +16,7 @@ from rempart.audit import Act, Detail, record
 from rempart.clock import Clock, utc_now
 from rempart.errors import BankError
 from rempart.ids import check_bank_name
-from rempart.lists.banks import BankRecord, bank_id, bank_records, bank_settings, check_radius, check_rest
+from rempart.lists.banks import StoredBank, bank_id, bank_settings, check_radius, check_rest, stored_bank
 from rempart.lists.changes import CHANNEL, note_changes
 from rempart.lists.hashfile import HashValue
 from rempart.store import Store
@@ -62,7 +62,7 @@ def change_bank(
     max_age_seconds: int | UnsetType | None = UNSET,
     actor: str | None = None,
     clock: Clock = utc_now,
-) -> BankRecord:
+) -> StoredBank:
     """Change settings of a bank; what is not given stays as it is. Entries stay, also when the bank gets a new name.
 
     Args:
@@ -107,7 +107,7 @@ def change_bank(
             except IntegrityError:
                 raise BankError(f"there is a bank {new_name} already; choose another name") from None
             store.notify(connection, CHANNEL)
-        bank = bank_records(connection, number)[0]
+        bank = stored_bank(connection, number)
         if new != old._asdict():
             record(connection, actor, Act.BANK_CHANGED, f"bank:{number}", bank_settings(bank), clock=clock)
     return bank

@@ -13,8 +13,8 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 from sqlalchemy import select
 
-from rempart.errors import BankError
-from rempart.lists import BankRecord, create_bank, delete_bank, get_bank, list_banks
+from rempart.errors import StoreError
+from rempart.lists import StoredBank, create_bank, delete_bank, stored_banks
 from rempart.matching import Harm, Kind, VideoRule
 from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS
 from rempart.people import Key, Permission
@@ -46,7 +46,12 @@ class NewBank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class BankRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A bank with its settings and how much it holds; never the hashes."""
+    """A bank with its settings and how much it holds; never the hashes.
+
+    Attributes:
+        hashes: how many of each kind can be compared, in the process that answers; null while the bank is not loaded
+            there. Counting what is stored would take many seconds in a large bank.
+    """
 
     id: int
     name: str
@@ -62,13 +67,18 @@ class BankRow(msgspec.Struct, frozen=True, kw_only=True):
     video_query_percent: int | None
     video_banked_percent: int | None
     video_run_seconds: float | None
-    entries: int
-    hashes: Mapping[HashKind, int]
+    enabled_ratio: float
+    hashes: Mapping[HashKind, int] | None
 
     @classmethod
-    def of(cls, bank: BankRecord) -> BankRow:
-        """The row of a bank."""
-        return cls(**{name: getattr(bank, name) for name in cls.__struct_fields__})
+    def of(cls, bank: StoredBank, services: Services) -> BankRow:
+        """The row of a bank as it is stored."""
+        settings = {name: getattr(bank, name) for name in cls.__struct_fields__ if name != "hashes"}
+        try:
+            loaded = next((one for one in services.live.banks.values() if one.id == bank.id), None)
+        except StoreError:
+            loaded = None
+        return cls(**settings, hashes=None if loaded is None else {kind: loaded.count(kind) for kind in HashKind})
 
 
 class BankPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,9 +165,9 @@ def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAUL
     """List the banks by name."""
     services, key = services_of(request.scope), key_of(request)
     after = text_in(cursor) or ""
-    found = [bank for bank in list_banks(services.store) if key.may_use(bank.id) and bank.name > after]
+    found = [bank for bank in stored_banks(services.store) if key.may_use(bank.id) and bank.name > after]
     more = len(found) > limit
-    rows = [BankRow.of(bank) for bank in found[:limit]]
+    rows = [BankRow.of(bank, services) for bank in found[:limit]]
     return BankPage(items=rows, next=cursor_after(rows[-1].name) if more else None)
 
 
@@ -170,9 +180,11 @@ def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAUL
 )
 def show_bank(request: AnyRequest, name: FromPath[str]) -> BankRow:
     """Show one bank."""
-    store = services_of(request.scope).store
-    usable_bank(store, key_of(request), name)
-    return BankRow.of(_there(store, name))
+    services, key = services_of(request.scope), key_of(request)
+    for bank in stored_banks(services.store):
+        if bank.name == name and key.may_use(bank.id):
+            return BankRow.of(bank, services)
+    raise _no_bank()
 
 
 @post(
@@ -210,7 +222,7 @@ def make_bank(
             actor=key.actor,
             clock=services.clock,
         )
-        return BankRow.of(bank)
+        return msgspec.structs.replace(BankRow.of(bank, services), hashes=dict.fromkeys(HashKind, 0))
 
     return once(request, idempotency_key, data, act, answer=BankRow, status=201)
 
@@ -243,7 +255,7 @@ def usable_bank(store: Store, key: Key, name: str) -> int:
     """
     number = _number(store, name)
     if number is None or not key.may_use(number):
-        raise Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.")
+        raise _no_bank()
     return number
 
 
@@ -254,11 +266,8 @@ def _number(store: Store, name: str) -> int | None:
         return connection.execute(select(bank_table.c.id).where(bank_table.c.name == name)).scalar_one_or_none()
 
 
-def _there(store: Store, name: str) -> BankRecord:
-    try:
-        return get_bank(store, name)
-    except BankError:  # deleted meanwhile; the text would name others
-        raise Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.") from None
+def _no_bank() -> Problem:
+    return Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.")
 
 
 ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (show_lists, show_banks, show_bank, make_bank, drop_bank)
