@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -62,22 +62,31 @@ class Serving:
         workers: its processes.
         settings: environment variables without the prefix, such as ``{"SERVE__CONNECTIONS": "8"}``.
         ready: whether to wait for the ready line; else only until it listens.
+        through: a command that runs the one behind it, in surroundings of its making.
     """
 
     def __init__(
-        self, place: Place, *, workers: int = 1, settings: Mapping[str, str] | None = None, ready: bool = True
+        self,
+        place: Place,
+        *,
+        workers: int = 1,
+        settings: Mapping[str, str] | None = None,
+        ready: bool = True,
+        through: Sequence[str] = (),
     ) -> None:
         self.place = place
         self._workers = workers
         self._environ = {f"REMPART__{name}": value for name, value in (settings or {}).items()}
         self._ready = ready
+        self._through = through
         self._out: IO[bytes]
         self._err = bytearray()
         self.line = ""
         self.key = ""
 
     def __enter__(self) -> Self:
-        command = [Path(sys.executable).with_name("rempart"), "serve", "--port", "0", "--workers", str(self._workers)]
+        rempart = str(Path(sys.executable).with_name("rempart"))
+        command = [*self._through, rempart, "serve", "--port", "0", "--workers", str(self._workers)]
         environ = os.environ | dict(self.place.environ) | self._environ
         self.process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         assert self.process.stdout is not None
