@@ -30,7 +30,7 @@ _ANSWER_BYTES_PER_FRAME = 1 << 12
 _ANSWER_BYTES = 1 << 12
 
 # What a file may do to its child; its digests are then made by another one, which does not decode.
-_DIED = frozenset((Reason.CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY))
+DIED = frozenset((Reason.CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY))
 
 
 class HashOptions(msgspec.Struct, frozen=True):
@@ -114,7 +114,7 @@ def answer_limit(settings: MediaSettings) -> int:
 def with_digests(pool: Pool, sources: Sequence[S], outcomes: Sequence[T | Unscannable]) -> list[T | Unscannable]:
     """The outcomes of sources, with the digests of those that a child did not survive made by another."""
     return [
-        _digested(pool, source, outcome) if isinstance(outcome, Unscannable) and outcome.reason in _DIED else outcome
+        _digested(pool, source, outcome) if isinstance(outcome, Unscannable) and outcome.reason in DIED else outcome
         for source, outcome in zip(sources, outcomes, strict=True)
     ]
 
@@ -151,27 +151,51 @@ def hash_content(content: bytes, settings: MediaSettings, options: HashOptions) 
     )
 
 
-def frame_hashes(pixels: npt.NDArray[np.uint8], number: int, *, with_turned: bool) -> Iterator[PictureHash]:
-    """The hashes of a frame: full, trimmed if it has borders, both enlarged if small, each turned if asked for."""
+def frame_hashes(
+    pixels: npt.NDArray[np.uint8],
+    number: int,
+    at: float | None = None,
+    *,
+    with_turned: bool,
+    with_enlarged: bool = True,
+) -> Iterator[PictureHash]:
+    """The hashes of a frame: full, trimmed if it has borders, both enlarged if small, each turned if asked for.
+
+    Args:
+        pixels: grey, as :class:`rempart.media.decode.Picture` gives them.
+        number: of the frame, from 0.
+        at: of a video, when it is shown, in seconds.
+        with_turned: whether to hash it in the seven other ways round too.
+        with_enlarged: whether to enlarge a small one too, as is done for pictures and not for frames of videos.
+    """
     frames = {FULL: pixels}
-    box = content_box(pixels)
-    if box is not None:
+    if (box := content_box(pixels)) is not None:
         top, bottom, left, right = box
         frames[TRIMMED] = pixels[top:bottom, left:right]
     for variant, frame in frames.items():
         samples = downsample(frame)
         detail = quality(samples)
-        yield from _forms(samples, detail, variant, number, with_turned=with_turned)
-        if is_small(frame):
-            yield from _forms(enlarged_samples(frame), detail, variant + ENLARGED, number, with_turned=with_turned)
+        yield from form_hashes(samples, detail, variant, number, at, with_turned=with_turned)
+        if with_enlarged and is_small(frame):
+            larger = enlarged_samples(frame)
+            yield from form_hashes(larger, detail, variant + ENLARGED, number, at, with_turned=with_turned)
 
 
-def _forms(samples: FloatArray, detail: int, variant: str, number: int, *, with_turned: bool) -> Iterator[PictureHash]:
+def form_hashes(
+    samples: FloatArray,
+    detail: int,
+    variant: str,
+    number: int,
+    at: float | None = None,
+    *,
+    with_turned: bool,
+) -> Iterator[PictureHash]:
+    """The hash of one form of a frame, given its samples and quality; also of its turns if asked for."""
     corner = coefficients(samples)
-    yield PictureHash(to_hash(corner), detail, variant, number)
+    yield PictureHash(to_hash(corner), detail, variant, number, at)
     if with_turned:
         for turn, value in turned(corner).items():
-            yield PictureHash(value, detail, f"{variant}+{turn}", number)
+            yield PictureHash(value, detail, f"{variant}+{turn}", number, at)
 
 
 @work("hash", HashOptions)
@@ -179,15 +203,29 @@ def hash_file(descriptor: int, settings: MediaSettings, options: HashOptions) ->
     """Hash an open file; done in a child. Whatever is wrong with it, the digests of its bytes are made."""
     content = read_content(descriptor, settings.max_file_bytes)
     if content is None:
-        return _with_digests(Unscannable(reason=Reason.TOO_LARGE), digest_file(descriptor))
+        return too_large(descriptor)
+    return hashed_or_digests(partial(hash_content, content, settings, options), partial(digest, content))
+
+
+def too_large(descriptor: int) -> Unscannable:
+    """What to say of an open file beyond the limit: only its digests can be compared."""
+    return _with_digests(Unscannable(reason=Reason.TOO_LARGE), digest_file(descriptor))
+
+
+def hashed_or_digests(make: Callable[[], Hashed], digests: Callable[[], Digests]) -> Hashed | Unscannable:
+    """What ``make`` gives; if it fails, why, with the digests: whatever a decoder raises, those of the bytes are good.
+
+    Raises:
+        MemoryError: it is about the machine, not the file, so another child makes the digests.
+    """
     try:
-        return hash_content(content, settings, options)
+        return make()
     except Refused as refused:
-        return _with_digests(refused.as_outcome(), digest(content))
+        return _with_digests(refused.as_outcome(), digests())
     except MemoryError:
-        raise  # about the machine, not the file: another child makes the digests
-    except Exception:  # noqa: BLE001 -- whatever a decoder raises, the digests of the bytes are good
-        return _with_digests(Unscannable(reason=Reason.CORRUPT), digest(content))
+        raise
+    except Exception:  # noqa: BLE001 -- decoders raise whatever they like
+        return _with_digests(Unscannable(reason=Reason.CORRUPT), digests())
 
 
 @work("digests", HashOptions)

@@ -20,7 +20,7 @@ from rempart.hashing.digests import digest
 from rempart.hashing.enlarged import enlarged_samples, is_small
 from rempart.hashing.hashed import FULL, Hashed, PictureHash
 from rempart.hashing.isolated import HashOptions
-from rempart.hashing.pdq import coefficients, downsample, quality, to_hash, turned
+from rempart.hashing.pdq import downsample, quality
 from rempart.hashing.trim import content_box
 from rempart.media import Pool, Source, Unscannable, jpeg
 from rempart.media.child import read_content, work
@@ -115,13 +115,7 @@ def _factor(header: jpeg.Header) -> int | None:
 def _hashes(frame: Pixels, *, with_turned: bool) -> tuple[PictureHash, ...]:
     # The picture itself is large: what its samples would be, those of the small one enlarged are nearest to.
     samples = enlarged_samples(frame) if is_small(frame) else downsample(frame)
-    detail = quality(samples)
-    corner = coefficients(samples)
-    turns = turned(corner) if with_turned else {}
-    return (
-        PictureHash(to_hash(corner), detail),
-        *(PictureHash(value, detail, f"{FULL}+{turn}") for turn, value in turns.items()),
-    )
+    return tuple(isolated.form_hashes(samples, quality(samples), FULL, 0, with_turned=with_turned))
 
 
 @work("look", HashOptions)

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from rempart.errors import Reason
-from rempart.hashing.digests import Digests, digest_file
-from rempart.hashing.hashed import FULL, TRIMMED, Hashed, PictureHash
-from rempart.hashing.isolated import FileDigests, HashOptions
-from rempart.hashing.pdq import coefficients, downsample, quality, to_hash, turned
-from rempart.hashing.trim import content_box
+from rempart.hashing.digests import digest_file
+from rempart.hashing.hashed import Hashed, PictureHash
+from rempart.hashing.isolated import DIED, FileDigests, HashOptions, frame_hashes, hashed_or_digests, too_large
 from rempart.media import Source, Unscannable, shared_pool
 from rempart.media.child import work
-from rempart.media.outcome import Refused
 from rempart.media.source import opened
 from rempart.media.video import Video
 from rempart.settings import MIB, MediaSettings
 
-_DIED = frozenset((Reason.CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY))
 # A child stops by itself in time; it is ended when it has not answered this much later.
 _GRACE_SECONDS: Final = 10.0
 _SLOWEST_DISK: Final = 50 * MIB
@@ -66,7 +59,7 @@ def hash_video(source: Source, *, turned: bool = False, settings: MediaSettings 
             limit=_answer_limit(settings, with_turned=turned),
             seconds=settings.video_seconds + digesting,
         )
-        if isinstance(outcome, Unscannable) and outcome.reason in _DIED and outcome.sha256 is None:
+        if isinstance(outcome, Unscannable) and outcome.reason in DIED and outcome.sha256 is None:
             digests = pool.run_open("digests", file, HashOptions(), FileDigests, limit=_ANSWER_BYTES, seconds=digesting)
             if isinstance(digests, FileDigests):
                 return msgspec.structs.replace(outcome, **msgspec.structs.asdict(digests))
@@ -83,7 +76,7 @@ def hash_open_video(descriptor: int, settings: MediaSettings, options: HashOptio
     hashes: list[PictureHash] = []
     for number, sample in enumerate(video):
         at = None if sample.at is None else round(sample.at, _DECIMALS)
-        hashes.extend(_frame_hashes(sample.pixels, number, at, with_turned=options.turned))
+        hashes.extend(frame_hashes(sample.pixels, number, at, with_turned=options.turned, with_enlarged=False))
     return Hashed(
         format=video.format,
         width=video.width,
@@ -99,23 +92,6 @@ def hash_open_video(descriptor: int, settings: MediaSettings, options: HashOptio
     )
 
 
-def _frame_hashes(
-    pixels: npt.NDArray[np.uint8], number: int, at: float | None, *, with_turned: bool
-) -> Iterator[PictureHash]:
-    """The hashes of a frame: full, trimmed if it has borders, each turned if asked for."""
-    frames = {FULL: pixels}
-    if (box := content_box(pixels)) is not None:
-        top, bottom, left, right = box
-        frames[TRIMMED] = pixels[top:bottom, left:right]
-    for variant, frame in frames.items():
-        samples = downsample(frame)
-        detail, corner = quality(samples), coefficients(samples)
-        yield PictureHash(to_hash(corner), detail, variant, number, at)
-        if with_turned:
-            for turn, value in turned(corner).items():
-                yield PictureHash(value, detail, f"{variant}+{turn}", number, at)
-
-
 def _answer_limit(settings: MediaSettings, *, with_turned: bool) -> int:
     forms = _FORMS_TURNED if with_turned else 1
     return _ANSWER_BYTES + (settings.max_video_frames + settings.max_frames) * forms * _ANSWER_BYTES_PER_FRAME
@@ -124,16 +100,6 @@ def _answer_limit(settings: MediaSettings, *, with_turned: bool) -> int:
 @work("video", HashOptions)
 def _video(descriptor: int, settings: MediaSettings, options: HashOptions) -> Hashed | Unscannable:
     if os.fstat(descriptor).st_size > settings.max_video_bytes:
-        return _with_digests(Unscannable(reason=Reason.TOO_LARGE), digest_file(descriptor))
-    try:
-        return hash_open_video(descriptor, settings, options)
-    except Refused as refused:
-        return _with_digests(refused.as_outcome(), digest_file(descriptor))
-    except MemoryError:
-        raise  # about the machine, not the file: another child makes the digests
-    except Exception:  # noqa: BLE001 -- whatever a decoder raises, the digests of the bytes are good
-        return _with_digests(Unscannable(reason=Reason.CORRUPT), digest_file(descriptor))
-
-
-def _with_digests(outcome: Unscannable, digests: Digests) -> Unscannable:
-    return msgspec.structs.replace(outcome, **digests._asdict())
+        return too_large(descriptor)
+    make = partial(hash_open_video, descriptor, settings, options)
+    return hashed_or_digests(make, partial(digest_file, descriptor))
