@@ -113,7 +113,7 @@ class Uploads:
             if upload.size + len(chunk) > self._settings.upload_bytes:
                 raise self._too_large()
             if self._held + len(chunk) > self._settings.upload_memory_bytes:
-                raise Problem(Code.OVERLOADED, "There is no memory for the upload now.")
+                raise _no_memory()
             upload.size += len(chunk)
             self._held += len(chunk)
             if chunk:
@@ -187,8 +187,16 @@ def _drop(_: bytes | bytearray) -> None:
     """What comes before the first part."""
 
 
+def _no_memory() -> Problem:
+    return Problem(Code.OVERLOADED, "There is no memory for the upload now.")
+
+
 def _opened(upload: Upload, name: str, content_type: str) -> UploadedFile:
-    file = UploadedFile(name, content_type, os.memfd_create("rempart-upload", os.MFD_CLOEXEC))
+    try:
+        descriptor = os.memfd_create("rempart-upload", os.MFD_CLOEXEC)
+    except OSError:  # too many are open
+        raise _no_memory() from None
+    file = UploadedFile(name, content_type, descriptor)
     upload.files.append(file)
     return file
 
@@ -196,6 +204,9 @@ def _opened(upload: Upload, name: str, content_type: str) -> UploadedFile:
 def _append(file: UploadedFile, chunk: bytes | bytearray) -> None:
     view = memoryview(chunk)
     while view:
-        count = os.write(file.descriptor, view)
+        try:
+            count = os.write(file.descriptor, view)
+        except OSError:  # the system has none, or lets this process have no more
+            raise _no_memory() from None
         file.size += count
         view = view[count:]
