@@ -285,7 +285,8 @@ class HashIndex:
             SnapshotError: the snapshot is damaged.
         """
         table = hash_table(hashes)
-        return self._search(table, radius, threads or min(cores(), max(1, len(table) // WORTH_A_THREAD)))
+        worth = max(1, len(table) // WORTH_A_THREAD)
+        return self._search(table, radius, threads or (min(cores(), worth) if worth > 1 else 1))
 
     def _search(self, hashes: Bytes, radius: int, threads: int) -> Hits:
         view = self._checked()

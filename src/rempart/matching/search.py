@@ -63,6 +63,8 @@ def _hits(view: View, queries: Words, radius: int) -> Hits:
         owners, rows, distances, scanned = _scan(np.concatenate((segment.words, view.added_words)), queries, radius)
     else:
         owners, rows, distances, scanned = _search_buckets(view, queries, radius)
+    if not len(rows):  # which is what becomes of most queries, and should cost them nothing more
+        return Hits(np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), scanned)
     filed = rows < len(segment)
     ids = np.empty(len(rows), np.int64)
     ids[filed] = segment.ids[rows[filed]]

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import ValidationException
+from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
 from rempart.web.problems import Code, Problem, encoded, media_type
@@ -17,10 +18,13 @@ AnyRequest: TypeAlias = Request[object, object, State]
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
-def answer(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    """An answer whose keys are in the order in which HMA's are."""
-    return Response(
-        _ENCODER.encode(content), status_code=status, headers=dict(headers or {}), media_type="application/json"
+def answer(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> ASGIResponse:
+    """An answer whose keys are in the order in which HMA's are.
+
+    It is one of the framework's lower kind: the other takes a tenth of the time of a look-up.
+    """
+    return ASGIResponse(
+        body=_ENCODER.encode(content), status_code=status, headers=dict(headers or {}), media_type="application/json"
     )
 
 

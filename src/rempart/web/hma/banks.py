@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from anyio import to_thread
-from litestar import Response, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET
 from sqlalchemy import Row, select
@@ -29,7 +30,7 @@ _BAD_NAME: Final = "Bank names must be UPPER_WITH_UNDERSCORE"
 
 
 @get("/c/banks", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=True)
-def show_banks(request: AnyRequest) -> Response[bytes]:
+def show_banks(request: AnyRequest) -> ASGIResponse:
     """The banks that the key may use."""
     key = key_of(request)
     with services_of(request.scope).store.read() as connection:
@@ -38,20 +39,20 @@ def show_banks(request: AnyRequest) -> Response[bytes]:
 
 
 @post("/c/banks", opt={PERMISSION: Permission.CHANGE_BANKS}, tags=["hma"])
-async def make_bank(request: AnyRequest) -> Response[bytes]:
+async def make_bank(request: AnyRequest) -> ASGIResponse:
     """Make an empty bank, which blocks."""
     wanted = await json_object(request)
     return await to_thread.run_sync(_make, request, wanted)
 
 
 @get("/c/bank/{name:str}", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=True)
-def show_bank(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+def show_bank(request: AnyRequest, name: FromPath[str]) -> ASGIResponse:
     """One bank."""
     return answer(shown_bank(bank_of(services_of(request.scope).store, key_of(request), name)))
 
 
 @put("/c/bank/{name:str}", opt={PERMISSION: Permission.CHANGE_BANKS}, tags=["hma"])
-async def alter_bank(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+async def alter_bank(request: AnyRequest, name: FromPath[str]) -> ASGIResponse:
     """Rename a bank, which keeps what it holds, or switch it on and off."""
     wanted = await json_object(request)
     return await to_thread.run_sync(_alter, request, name, wanted)
@@ -60,7 +61,7 @@ async def alter_bank(request: AnyRequest, name: FromPath[str]) -> Response[bytes
 @delete(
     "/c/bank/{name:str}", opt={PERMISSION: Permission.CHANGE_BANKS}, status_code=200, tags=["hma"], sync_to_thread=True
 )
-def drop_bank(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+def drop_bank(request: AnyRequest, name: FromPath[str]) -> ASGIResponse:
     """Delete a bank with all its contents; one that is not there is deleted, too."""
     services, key = services_of(request.scope), key_of(request)
     try:
@@ -98,7 +99,7 @@ def shown_bank(row: Row[Any]) -> dict[str, Any]:
     return {"name": row.name, "matching_enabled_ratio": row.enabled_ratio}
 
 
-def _make(request: AnyRequest, wanted: Mapping[str, Any]) -> Response[bytes]:
+def _make(request: AnyRequest, wanted: Mapping[str, Any]) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     name = _name(wanted)
     if name is None:
@@ -116,7 +117,7 @@ def _make(request: AnyRequest, wanted: Mapping[str, Any]) -> Response[bytes]:
     return answer({"name": bank.name, "matching_enabled_ratio": bank.enabled_ratio}, status=201)
 
 
-def _alter(request: AnyRequest, name: str, wanted: Mapping[str, Any]) -> Response[bytes]:
+def _alter(request: AnyRequest, name: str, wanted: Mapping[str, Any]) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     new, ratio = _name(wanted), _ratio(wanted)
     bank_of(services.store, key, name)

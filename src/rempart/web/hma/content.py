@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from anyio import to_thread
-from litestar import Response, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.params import FromPath, FromQuery
+from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Row
@@ -63,7 +64,7 @@ async def add_file(
     types: FromQuery[str | None] = None,
     metadata: FromQuery[str | None] = None,
     note: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Bank a file: the one behind a URL, or the only one of a form, in a field called ``photo`` or ``video``."""
     services, key = services_of(request.scope), key_of(request)
     row = await to_thread.run_sync(bank_of, services.store, key, name)
@@ -85,7 +86,7 @@ async def add_file(
 
 
 @post("/c/bank/{name:str}/signal", opt={PERMISSION: Permission.CHANGE_ENTRIES}, status_code=200, tags=["hma"])
-async def add_signals(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+async def add_signals(request: AnyRequest, name: FromPath[str]) -> ASGIResponse:
     """Bank a content of which only hashes are known."""
     services, key = services_of(request.scope), key_of(request)
     await to_thread.run_sync(bank_of, services.store, key, name)
@@ -117,7 +118,7 @@ def show_content(
     number: FromPath[int],
     include_signals: FromQuery[str | None] = None,
     include_metadata: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """One content; its hashes are for keys with the scope ``distance``."""
     services, key = services_of(request.scope), key_of(request)
     if (signals := flag(include_signals, "include_signals")) and not key.may(Permission.SEE_HASHES):
@@ -137,7 +138,7 @@ def show_content(
 
 
 @put("/c/bank/{name:str}/content/{number:int}", opt={PERMISSION: Permission.CHANGE_ENTRIES}, tags=["hma"])
-async def alter_content(request: AnyRequest, name: FromPath[str], number: FromPath[int]) -> Response[bytes]:
+async def alter_content(request: AnyRequest, name: FromPath[str], number: FromPath[int]) -> ASGIResponse:
     """Switch a content off or on, or change its note."""
     wanted = await json_object(request)
     return await to_thread.run_sync(_alter, request, name, number, wanted)
@@ -150,7 +151,7 @@ async def alter_content(request: AnyRequest, name: FromPath[str], number: FromPa
     tags=["hma"],
     sync_to_thread=True,
 )
-def drop_content(request: AnyRequest, name: FromPath[str], number: FromPath[int]) -> Response[bytes]:
+def drop_content(request: AnyRequest, name: FromPath[str], number: FromPath[int]) -> ASGIResponse:
     """Take a content out of its bank; of another bank it is none."""
     services, key = services_of(request.scope), key_of(request)
     bank_of(services.store, key, name)
@@ -186,7 +187,7 @@ def _bank(
     note: str | None,
     metadata: Mapping[str, Any] | None,
     signals: Mapping[str, str],
-) -> Response[bytes]:
+) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     noted = Content(content.hashes, note)
     added = add_contents(services.store, name, [noted], actor=key.actor, clock=services.clock)[0]
@@ -204,7 +205,7 @@ def _bank(
     return answer({"id": added.entry, "signals": signals})
 
 
-def _alter(request: AnyRequest, name: str, number: int, wanted: Mapping[str, Any]) -> Response[bytes]:
+def _alter(request: AnyRequest, name: str, number: int, wanted: Mapping[str, Any]) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     row = bank_of(services.store, key, name)
     if get_entry(services.store, name, number) is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromQuery
+from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from rempart.people import Permission
@@ -24,20 +25,20 @@ async def hash_url(
     url: FromQuery[str | None] = None,
     content_type: FromQuery[str | None] = None,
     types: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Hash the file behind a URL."""
     file = await fetched(services_of(request.scope), needed(url, "url"), content_type)
     return await _hashed(request, file, types)
 
 
 @post("/h/hash", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["hma"], operation_class=FileOperation)
-async def hash_upload(request: AnyRequest, types: FromQuery[str | None] = None) -> Response[bytes]:
+async def hash_upload(request: AnyRequest, types: FromQuery[str | None] = None) -> ASGIResponse:
     """Hash a file, the only one of a form, in a field called ``photo`` or ``video``."""
     async with uploaded(request) as file:
         return await _hashed(request, file, types)
 
 
-async def _hashed(request: AnyRequest, file: File, types: str | None) -> Response[bytes]:
+async def _hashed(request: AnyRequest, file: File, types: str | None) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     wanted = wanted_types(types, file.content)
     try:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import FromQuery
+from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from rempart.errors import NothingToCompareError, Reason
@@ -106,7 +107,7 @@ async def look_up(
     banks: FromQuery[str | None] = None,
     seed: FromQuery[str | None] = None,
     bypass_coinflip: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Look up a hash, or the file behind a URL."""
     draw = Draw(banks, seed, flag(bypass_coinflip, "bypass_coinflip"))
     if url is not None:
@@ -127,7 +128,7 @@ async def look_up_upload(
     banks: FromQuery[str | None] = None,
     seed: FromQuery[str | None] = None,
     bypass_coinflip: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Look up a file, the only one of a form, in a field called ``photo`` or ``video``."""
     draw = Draw(banks, seed, flag(bypass_coinflip, "bypass_coinflip"))
     async with uploaded(request) as file:
@@ -141,7 +142,7 @@ async def look_up_raw(
     signal_type: FromQuery[str | None] = None,
     banks: FromQuery[str | None] = None,
     include_distance: FromQuery[str | None] = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     """Look up a hash, and tell the contents alone."""
     distances = flag(include_distance, "include_distance")
     tells = sees_distances(key_of(request))
@@ -168,7 +169,7 @@ async def _signal(request: AnyRequest, signal: str, signal_type: str, draw: Draw
 
 async def _file(
     request: AnyRequest, file: File, types: str | None, draw: Draw, *, only: SignalType | None = None
-) -> Response[bytes]:
+) -> ASGIResponse:
     """What a file hits, by types; or of one type alone, without that layer."""
     services = services_of(request.scope)
     wanted = (only,) if only is not None else wanted_types(types, file.content)

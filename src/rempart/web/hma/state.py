@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from litestar import MediaType, Response, get
 from litestar.response import Redirect
+from litestar.response.base import ASGIResponse
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
@@ -47,13 +48,13 @@ def show_alive() -> str:
 
 
 @get("/site-map", opt={PERMISSION: Permission.OPEN}, tags=["hma"], sync_to_thread=False)
-def show_paths(request: AnyRequest) -> Response[bytes]:
+def show_paths(request: AnyRequest) -> ASGIResponse:
     """The paths, as Flask writes them."""
     return answer(sorted(set(_paths(request))))
 
 
 @get("/openapi/openapi.json", opt={PERMISSION: Permission.SEE_SCHEMA}, include_in_schema=False, sync_to_thread=True)
-def show_description(request: AnyRequest) -> Response[bytes]:
+def show_description(request: AnyRequest) -> ASGIResponse:
     """The description of these paths, by the title that HMA has."""
     whole: dict[str, Any] = request.app.openapi_schema.to_schema()
     paths = {

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from anyio import to_thread
-from litestar import Response, get, post, put
+from litestar import get, post, put
 from litestar.params import FromPath, FromQuery
+from litestar.response.base import ASGIResponse
 from litestar.types import ControllerRouterHandler
 
 from rempart.lists.signal_types import enabled_ratios, set_enabled_ratio
@@ -27,14 +28,14 @@ _NEVER: Final = -1
 
 
 @get("/c/signal_type", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=True)
-def show_types(request: AnyRequest) -> Response[bytes]:
+def show_types(request: AnyRequest) -> ASGIResponse:
     """The types of signal, and in how large a share of the look-ups each is compared."""
     ratios = enabled_ratios(services_of(request.scope).store)
     return answer([{"name": name, "enabled_ratio": ratios.get(name, 1.0)} for name in TYPES])
 
 
 @put("/c/signal_type/{name:str}", opt={PERMISSION: Permission.CHANGE_BANKS}, tags=["hma"])
-async def alter_type(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+async def alter_type(request: AnyRequest, name: FromPath[str]) -> ASGIResponse:
     """Switch a type of signal off or on, for the clients of this interface."""
     one = known_type(name)
     wanted = await json_object(request)
@@ -45,7 +46,7 @@ async def alter_type(request: AnyRequest, name: FromPath[str]) -> Response[bytes
 
 
 @get("/c/signal_type/index", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=False)
-def show_index(request: AnyRequest, signal_type: FromQuery[str | None] = None) -> Response[bytes]:
+def show_index(request: AnyRequest, signal_type: FromQuery[str | None] = None) -> ASGIResponse:
     """How far the index is. It follows the database within a second, so both are told alike."""
     return answer(
         {
@@ -62,7 +63,7 @@ def show_index(request: AnyRequest, signal_type: FromQuery[str | None] = None) -
 
 
 @get("/m/index/status", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=False)
-def show_index_status(request: AnyRequest, signal_type: FromQuery[str | None] = None) -> Response[bytes]:
+def show_index_status(request: AnyRequest, signal_type: FromQuery[str | None] = None) -> ASGIResponse:
     """Of each type whether it can be looked up, how many hashes there are, and until when they were taken up."""
     return answer(
         {
@@ -73,13 +74,13 @@ def show_index_status(request: AnyRequest, signal_type: FromQuery[str | None] = 
 
 
 @get("/c/content_type", opt={PERMISSION: Permission.SEE_LISTS}, tags=["hma"], sync_to_thread=False)
-def show_contents() -> Response[bytes]:
+def show_contents() -> ASGIResponse:
     """The kinds of file."""
     return answer([{"name": one.value, "enabled": True} for one in ContentType])
 
 
 @post("/m/compare", opt={PERMISSION: Permission.MATCH_MEDIA}, status_code=200, tags=["hma"])
-async def compare(request: AnyRequest) -> Response[bytes]:
+async def compare(request: AnyRequest) -> ASGIResponse:
     """Compare pairs of hashes, both of which the client brings."""
     wanted = await json_object(request, otherwise=Code.INVALID)
     return answer({name: _compared(known_type(name), pair) for name, pair in wanted.items()})
@@ -95,7 +96,7 @@ def _compared(one: SignalType, pair: object) -> Sequence[Any]:
     return first == second, {"distance": int(first != second)}
 
 
-def _alter(request: AnyRequest, one: SignalType, ratio: float) -> Response[bytes]:
+def _alter(request: AnyRequest, one: SignalType, ratio: float) -> ASGIResponse:
     services, key = services_of(request.scope), key_of(request)
     set_enabled_ratio(services.store, one.name, ratio, actor=key.actor, clock=services.clock)
     services.signal_types.refresh()
