@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from tests.stores import Place, Postgres
 
+from rempart.audit import verify
 from rempart.errors import BankError, StoreError
 from rempart.lists import (
     Content,
@@ -167,6 +168,29 @@ def test_those_who_count_remove_and_bank_do_not_block_each_other_for_good(store:
             done.result(timeout=60)
     assert [each.name for each in list_banks(store)] == ["A"]
     assert get_bank(store, "A").entries == 10
+
+
+def _make_and_delete(store: Store, made: str, deleted: str) -> None:
+    create_bank(store, made)
+    delete_bank(store, deleted)
+
+
+def test_acts_within_one_transaction_are_kept_together_or_not_at_all(stores: Place, store: Store) -> None:
+    """Nobody else sees one of them before, and an act that fails on the way takes nothing with it but itself."""
+    with stores.open() as other:
+        with store.write_whole() as (_, part):
+            create_bank(part, "B")
+            with pytest.raises(BankError):
+                create_bank(part, "B")
+            assert add_contents(part, "B", [content(1)])[0].new
+            assert [bank.name for bank in list_banks(part)] == ["A", "B"]
+            part.close()
+            assert [bank.name for bank in list_banks(other)] == ["A"]
+        assert [bank.entries for bank in list_banks(other)] == [0, 1]
+        with pytest.raises(BankError, match="no bank 'D'"), store.write_whole() as (_, part):
+            _make_and_delete(part, "C", "D")
+        assert [bank.name for bank in list_banks(other)] == ["A", "B"]
+        assert verify(store) == []
 
 
 def test_a_lock_of_a_name_is_held_until_the_transaction_ends(server: Store) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
+from sqlalchemy.engine import Connection
 from tests.integration.v1_caller import Caller, calling
 from tests.stores import Place
 
+from rempart.errors import StoreError
 from rempart.jobs import enqueue
 from rempart.lists import stored_banks
 from rempart.lists.live import LiveBanks
@@ -130,20 +132,37 @@ def test_a_write_that_failed_can_be_sent_again(caller: Caller) -> None:
 
 
 def test_one_write_sent_many_times_at_once_is_done_once(caller: Caller) -> None:
-    """The others hear that it is under way, or its answer."""
+    """The others wait for its answer, and get the same."""
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda _: send(caller, "/v1/banks", {"name": "LIST"}, "one"), range(6)))
-    assert {answer.status_code for answer in answers} <= {201, 409}
-    assert any(answer.status_code == 201 for answer in answers)
+    assert [answer.status_code for answer in answers] == [201] * 6
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 5
     assert [act for _, act in acts(caller)].count("bank_created") == 1
 
 
-def test_a_request_whose_process_died_is_not_done_twice(caller: Caller) -> None:
-    """Nobody knows whether it was done: 409, until its name is a day old."""
+def test_what_is_broken_off_before_the_commit_is_done_when_it_is_sent_again(caller: Caller) -> None:
+    """The act, its record and the answer are kept together, so that there is no state of which nobody knows."""
+    engine = caller.services.store._engine
+
+    def break_off(connection: Connection) -> None:
+        if connection.execute(select(idempotency.c.token)).first() is not None:
+            raise StoreError("the process has died")
+
+    event.listen(engine, "commit", break_off)
+    try:
+        assert send(caller, "/v1/banks", {"name": "LIST"}, "one").status_code == 503
+    finally:
+        event.remove(engine, "commit", break_off)
+    assert "bank_created" not in [act for _, act in acts(caller)]
+    done = send(caller, "/v1/banks", {"name": "LIST"}, "one")
+    assert (done.status_code, done.headers.get("idempotency-replayed")) == (201, None)
+    assert [act for _, act in acts(caller)].count("bank_created") == 1
+
+
+def test_a_name_of_a_request_that_is_a_day_old_is_forgotten(caller: Caller) -> None:
+    """Then the request is a new one."""
     assert send(caller, "/v1/banks", {"name": "LIST"}, "one").status_code == 201
-    with caller.services.store.write() as connection:
-        connection.execute(idempotency.update().values(status=0, body=b""))
-    assert send(caller, "/v1/banks", {"name": "LIST"}, "one").json()["code"] == "conflict"
     with caller.services.store.write() as connection:
         connection.execute(idempotency.update().values(created_at=datetime.now(UTC) - timedelta(days=2)))
     again = send(caller, "/v1/banks", {"name": "LIST"}, "one")

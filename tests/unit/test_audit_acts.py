@@ -103,12 +103,12 @@ def functions(tree: ast.AST, path: str) -> Iterator[tuple[str, ast.FunctionDef, 
 
 
 def writes(function: ast.FunctionDef) -> bool:
-    """Whether a function opens a writing transaction: ``with store.write() as connection``."""
+    """Whether a function opens a writing transaction: ``with store.write() as connection``, or ``write_whole``."""
     calls = (item.context_expr for node in ast.walk(function) if isinstance(node, ast.With) for item in node.items)
     return any(
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr == "write"
+        and call.func.attr in {"write", "write_whole"}
         and not call.args
         for call in calls
     )

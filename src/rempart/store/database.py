@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from sqlalchemy import Column, ColumnElement, Engine, Table, any_, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -36,8 +36,8 @@ class Store(ABC):
         other_place: how to use another database, for messages.
     """
 
-    dialect: ClassVar[Dialect]
-    other_place: ClassVar[str]
+    dialect: Dialect
+    other_place: str
 
     def __init__(self, folder: Path, name: str, mode: Mode, engine: Engine) -> None:
         self.folder = folder
@@ -79,6 +79,19 @@ class Store(ABC):
         Raises:
             StoreError: the database is read-only here, the disk is full, or another writer takes too long.
         """
+
+    @contextmanager
+    def write_whole(self) -> Iterator[tuple[Connection, Store]]:
+        """One writing transaction, and a store whose transactions are all parts of it, however many are made there.
+
+        So acts that know of one another nothing are kept together, or not at all. Only the thread that opened it may
+        use that store, and only until the block ends.
+
+        Raises:
+            StoreError: as :meth:`write`.
+        """
+        with self.write() as connection:
+            yield connection, _Part(self, connection)
 
     @abstractmethod
     def about(self) -> str:
@@ -129,6 +142,40 @@ class Store(ABC):
     @abstractmethod
     def _explain(self, error: BaseException | None) -> str:
         """One line for a person: what is wrong with the database, and what to do next."""
+
+
+class _Part(Store):
+    """A store within a transaction that is under way: what fails in it is undone, the rest is kept by the commit."""
+
+    def __init__(self, whole: Store, connection: Connection) -> None:
+        super().__init__(whole.folder, whole.name, whole.mode, connection.engine)
+        self.dialect, self.other_place = whole.dialect, whole.other_place
+        self._whole = whole
+        self._connection = connection
+
+    def close(self) -> None:
+        """Whoever opened the transaction ends it."""
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See :meth:`Store.read`; it sees what the transaction has written."""
+        with self._explained():
+            yield self._connection
+
+    @contextmanager
+    def write(self, *, rebuilding: bool = False) -> Iterator[Connection]:
+        """See :meth:`Store.write`."""
+        if rebuilding:
+            raise ValueError("tables are not made anew within another transaction")
+        with self._explained(), self._connection.begin_nested():
+            yield self._connection
+
+    def about(self) -> str:
+        """See :meth:`Store.about`."""
+        return self._whole.about()
+
+    def _explain(self, error: BaseException | None) -> str:
+        return self._whole._explain(error)  # noqa: SLF001 -- of the same class
 
 
 def channel_name(channel: str) -> str:
