@@ -13,7 +13,6 @@ from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.cli.progress import progress
 from rempart.errors import ExitCode
-from rempart.store import open_store
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -37,10 +36,7 @@ def verify(context: Context, file: Path | None, form: str | None) -> ExitCode:
     """
     checkpoint = None if file is None else audit.read_checkpoint(file)
     rows = 0
-    with (
-        open_store(context.settings.data_path, context.settings.store) as store,
-        progress("verifying", audit.length(store)) as advance,
-    ):
+    with context.open_store() as store, progress("verifying", audit.length(store)) as advance:
 
         def count(more: int) -> None:
             nonlocal rows
@@ -65,7 +61,7 @@ def export(context: Context, first: int) -> None:
 
     docs/audit.md has 20 lines of Python that verify such a file without rempart.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         for line in audit.export(store, first):
             sys.stdout.write(line.decode())
 
@@ -79,7 +75,7 @@ def checkpoint(context: Context, file: Path, form: str | None) -> None:
 
     An earlier checkpoint in FILE is replaced if the log still agrees with it, and left as it is if not.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         made = audit.checkpoint(store, file)
     with Printer(form, ("sequence", "digest", "at", "database")) as printer:
         printer.row(msgspec.to_builtins(made))

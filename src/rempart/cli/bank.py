@@ -7,7 +7,7 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -30,7 +30,7 @@ from rempart.cli.bank_rows import (
     remark,
 )
 from rempart.cli.main import Context, pass_context
-from rempart.cli.output import Printer, format_option, path_fields, say
+from rempart.cli.output import F, Printer, format_option, path_fields, say
 from rempart.cli.paths import PATHS, Files
 from rempart.cli.progress import progress
 from rempart.errors import ExitCode, UsageError
@@ -53,7 +53,6 @@ from rempart.lists import (
 from rempart.lists.hashfile import LISTED_KINDS
 from rempart.matching import VideoRule
 from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS, Harm, Kind
-from rempart.store import open_store
 from rempart.store.tables import HashKind
 
 ITEMS_PER_COMMIT = 32
@@ -71,6 +70,11 @@ def command() -> None:
 
 for _command in (compact, quarantine, confirm, lift):
     command.add_command(_command)
+
+
+def _video_option(name: str, kind: click.ParamType[Any], default: str, says: str) -> Callable[[F], F]:
+    """One of the conditions of which any makes a video match; each can be switched off."""
+    return click.option(name, type=kind, default=default, show_default=True, help=f"{says} for a match, or off.")
 
 
 @command.command(epilog="\b\nExample:\n  rempart bank create CONFIRMED --max-age 7d")
@@ -102,27 +106,9 @@ for _command in (compact, quarantine, confirm, lift):
 )
 @click.option("--turned/--no-turned", help="Whether rotated and mirrored copies are looked for too.  [default: no]")
 @click.option("--max-age", type=Age(), help="Time without a refresh after which nothing can be called clear, as 7d.")
-@click.option(
-    "--video-query",
-    type=Share(),
-    default="80",
-    show_default=True,
-    help="Percent of a video's frames that must be in a banked video for a match, or off.",
-)
-@click.option(
-    "--video-banked",
-    type=Share(),
-    default="80",
-    show_default=True,
-    help="Percent of a banked video's frames that a video must hold for a match, or off.",
-)
-@click.option(
-    "--video-run",
-    type=Seconds(),
-    default="5",
-    show_default=True,
-    help="Seconds of frames in a row that must be in a banked video for a match, or off.",
-)
+@_video_option("--video-query", Share(), "80", "Percent of a video's frames that must be in a banked video")
+@_video_option("--video-banked", Share(), "80", "Percent of a banked video's frames that a video must hold")
+@_video_option("--video-run", Seconds(), "5", "Seconds of frames in a row that must be in a banked video")
 @format_option
 @pass_context
 def create(
@@ -146,7 +132,7 @@ def create(
     NAME is made of capital letters, digits and underscores. A video matches a banked one when any of the three
     --video conditions holds.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         bank = create_bank(
             store,
             name,
@@ -168,7 +154,7 @@ def create(
 @pass_context
 def list_(context: Context, form: str | None) -> None:
     """List the banks with their settings and how much they hold; never the hashes."""
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         banks = list_banks(store)
     if not banks:
         say("there are no banks yet; make one with `rempart bank create NAME`")
@@ -185,7 +171,7 @@ def list_(context: Context, form: str | None) -> None:
 def show(context: Context, name: str, form: str | None, *, with_hashes: bool) -> None:
     """List the entries of the bank NAME: when they came, how many hashes of each kind, the note."""
     columns = ("entry", "created_at", *KIND_NAMES, "note") + (("hashes",) if with_hashes else ())
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         bank = get_bank(store, name)
         if not bank.entries:
             say(f"the bank {name} is empty; fill it with `rempart bank add {name} PATH` or `bank add-hash`")
@@ -220,7 +206,7 @@ def add(context: Context, name: str, paths: tuple[str, ...], form: str | None) -
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     columns = ("path", "status", "entry", "quality", "reason", "remark")
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         bank = get_bank(store, name)
         outcomes = hash_items(files.paths, settings=context.settings.media.for_banking())
         with (
@@ -290,7 +276,7 @@ def add_hash(
     if note is not None and not note.isprintable():
         raise UsageError("the note must be one line of text")
     chosen = None if kind == "auto" else HashKind(kind)
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         if file is None:
             values = [_rated(parse_hash(text, chosen), quality) for text in hashes]
             added = add_contents(store, name, [Content(tuple(values), note)])[0]
@@ -322,7 +308,7 @@ def add_hash(
 @pass_context
 def remove(context: Context, name: str, entries: tuple[int, ...], form: str | None) -> None:
     """Take ENTRIES, given by their numbers, out of the bank NAME: all of them, or none if one is not there."""
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         remove_entries(store, name, entries)
     with Printer(form, ("bank", "entry", "status")) as printer:
         for entry in dict.fromkeys(entries):
@@ -336,7 +322,7 @@ def remove(context: Context, name: str, entries: tuple[int, ...], form: str | No
 @pass_context
 def delete(context: Context, name: str, form: str | None, *, yes: bool) -> None:
     """Delete the bank NAME with all its entries."""
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         entries = get_bank(store, name).entries
         if not yes:
             if not sys.stdin.isatty():

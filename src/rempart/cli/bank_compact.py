@@ -11,7 +11,6 @@ from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.cli.progress import progress
 from rempart.lists import compact_bank, stored_banks
-from rempart.store import open_store
 
 _STEPS = 100
 
@@ -27,7 +26,7 @@ def compact(context: Context, names: tuple[str, ...], form: str | None) -> None:
     machine share. What is added to the bank or removed later counts at once, and is taken into the snapshot by the next
     run; a bank whose snapshot is of its present state is left as it is. Commands that run meanwhile are not disturbed.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store, Printer(form, COLUMNS) as printer:
+    with context.open_store() as store, Printer(form, COLUMNS) as printer:
         for name in names or [bank.name for bank in stored_banks(store)]:
             started = time.monotonic()
             with ExitStack() as stack:

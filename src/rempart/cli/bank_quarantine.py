@@ -12,7 +12,6 @@ from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, format_option, say
 from rempart.errors import UsageError
 from rempart.lists import decide_quarantine, list_quarantine
-from rempart.store import open_store
 from rempart.store.tables import QuarantineState
 
 NUMBERS = click.IntRange(1, 2**63 - 1)
@@ -29,7 +28,7 @@ def quarantine(context: Context, name: str, form: str | None) -> None:
     pictures. Its near matches go to review, never to clear; exact ones stay as they are. So it is until a person
     decides: `rempart bank confirm` or `rempart bank lift`.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         records = list_quarantine(store, name)
     if not records:
         say(f"no entry of the bank {name} is or was in quarantine")
@@ -70,7 +69,7 @@ def _decide(
 ) -> None:
     if note is not None and not note.isprintable():
         raise UsageError("the note must be one line of text")
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         decide_quarantine(store, name, entries, decision, note=note)
     with Printer(form, ("bank", "entry", "status")) as printer:
         for entry in dict.fromkeys(entries):

@@ -10,7 +10,6 @@ import msgspec
 from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, format_option
 from rempart.jobs import Job, JobState, cancel_job, list_jobs, list_schedules, retry_job
-from rempart.store import open_store
 
 NUMBER = click.IntRange(1, 2**63 - 1)
 STATE = click.Choice([state.value for state in JobState])
@@ -39,7 +38,7 @@ def list_(
     are about is not shown.
     """
     wanted = [JobState(state) for state in states]
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         jobs = list_jobs(store, states=wanted, kind=kind, before=before, limit=limit)
     with Printer(form, COLUMNS, csv_columns=("job", *Job.__struct_fields__[1:])) as printer:
         for job in jobs:
@@ -56,10 +55,10 @@ def cancel(context: Context, numbers: tuple[int, ...], form: str | None) -> None
 
     One that runs is told so at its next heartbeat; what it has done outside of the database already stays done.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store, Printer(form, CHANGED_COLUMNS) as out:
+    with context.open_store() as store, Printer(form, CHANGED_COLUMNS) as printer:
         for number in dict.fromkeys(numbers):
             before = cancel_job(store, number)
-            out.row({"job": number, "kind": before.kind, "status": JobState.CANCELLED, "was": before.state})
+            printer.row({"job": number, "kind": before.kind, "status": JobState.CANCELLED, "was": before.state})
 
 
 @command.command(epilog="\b\nExample:\n  rempart job retry 12")
@@ -68,10 +67,10 @@ def cancel(context: Context, numbers: tuple[int, ...], form: str | None) -> None
 @pass_context
 def retry(context: Context, numbers: tuple[int, ...], form: str | None) -> None:
     """Try dead letters again, as often as new jobs."""
-    with open_store(context.settings.data_path, context.settings.store) as store, Printer(form, CHANGED_COLUMNS) as out:
+    with context.open_store() as store, Printer(form, CHANGED_COLUMNS) as printer:
         for number in dict.fromkeys(numbers):
             before = retry_job(store, number)
-            out.row({"job": number, "kind": before.kind, "status": JobState.WAITING, "was": before.state})
+            printer.row({"job": number, "kind": before.kind, "status": JobState.WAITING, "was": before.state})
 
 
 @command.command(epilog="\b\nExample:\n  rempart job schedules")
@@ -80,6 +79,6 @@ def retry(context: Context, numbers: tuple[int, ...], form: str | None) -> None:
 def schedules(context: Context, form: str | None) -> None:
     """List what is done again and again, and when next."""
     columns = ("name", "kind", "every_seconds", "next_at", "enabled")
-    with open_store(context.settings.data_path, context.settings.store) as store, Printer(form, columns) as printer:
+    with context.open_store() as store, Printer(form, columns) as printer:
         for schedule in list_schedules(store):
             printer.row(msgspec.to_builtins(schedule))

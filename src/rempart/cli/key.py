@@ -13,7 +13,6 @@ from rempart.cli.main import Context, pass_context
 from rempart.cli.output import Printer, Row, format_option, say
 from rempart.clock import utc_now
 from rempart.people import KeyRecord, Scope, create_key, get_key, list_keys, list_usage, revoke_key
-from rempart.store import open_store
 
 
 @click.group()
@@ -59,7 +58,7 @@ def create(
     screen: screen prompts. match: match pictures, videos and hashes. distance: also see how near a match is, and the
     hashes of entries. curate: fill and change banks. admin: keys, jobs and metrics.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         key, secret = create_key(
             store,
             name,
@@ -79,7 +78,7 @@ def create(
 @pass_context
 def list_(context: Context, form: str | None) -> None:
     """List all keys there are or were, without the keys themselves."""
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         records = list_keys(store)
     if not records:
         say("there are no keys yet; make one with `rempart key create NAME --scope SCOPE`")
@@ -94,7 +93,7 @@ def list_(context: Context, form: str | None) -> None:
 @pass_context
 def revoke(context: Context, name: str, form: str | None) -> None:
     """End a key for good. Every server refuses it within a second."""
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         record = revoke_key(store, name)
     with _printer(form) as printer:
         printer.row(_row(record))
@@ -111,7 +110,7 @@ def usage(context: Context, name: str, since: int, form: str | None) -> None:
     Many look-ups with the outcome `rim`, at the very edge of a bank's radius, are a sign of someone who searches the
     list: copies of a listed picture are mostly nearer.
     """
-    with open_store(context.settings.data_path, context.settings.store) as store:
+    with context.open_store() as store:
         record = get_key(store, name)
         rows = list_usage(store, record.id, utc_now() - timedelta(seconds=since))
     if not rows:

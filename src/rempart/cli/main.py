@@ -7,12 +7,15 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rempart.errors import ExitCode, RempartError
 from rempart.settings import CONFIG_VARIABLE, Settings, load_settings
+
+if TYPE_CHECKING:
+    from rempart.store import Store
 
 # name -> (module, one line of help). The module is imported only when its command runs, so that `--help` is quick.
 COMMANDS = {
@@ -67,6 +70,18 @@ class Context:
             ConfigError: the configuration is broken.
         """
         return load_settings(self.config).settings
+
+    def open_store(self) -> Store:
+        """Open the database that the settings name.
+
+        Raises:
+            ConfigError: the configuration is broken.
+            StoreError: the database cannot be opened.
+        """
+        from rempart.store import open_store  # noqa: PLC0415 -- it costs 200 ms, and not every command needs it
+
+        settings = self.settings
+        return open_store(settings.data_path, settings.store)
 
 
 pass_context = click.make_pass_decorator(Context)
