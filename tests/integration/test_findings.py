@@ -12,7 +12,6 @@ from threading import Thread
 
 import pytest
 from sqlalchemy import select
-from tests.stores import Place
 
 from rempart.clock import utc_now
 from rempart.errors import StoreError
@@ -24,13 +23,6 @@ from rempart.store.service_tables import jobs
 from rempart.store.tables import HashKind, entries
 from rempart.web.findings import Finding, Findings, ItemDigests
 from rempart.web.problems import Code, Problem
-
-
-@pytest.fixture
-def store(stores: Place) -> Iterator[Store]:
-    """An empty database of each kind."""
-    with stores.open() as opened:
-        yield opened
 
 
 def hit(entry: int) -> Match:
