@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from anyio import CapacityLimiter, to_thread
 
-from rempart.hashing import Hashed, Unscannable, hash_items
+from rempart.hashing import Hashed, Unscannable, hash_images
+from rempart.hashing.items import perhaps_video
 from rempart.media import Source
 from rempart.settings import MediaSettings
 from rempart.web.problems import Code, Problem
@@ -34,8 +35,15 @@ class Decoders:
         self._most = _WAITING_PER_CHILD * children
         self.settings = media
 
-    async def hash(self, sources: Sequence[Source], *, turned: bool = False) -> list[Hashed | Unscannable]:
+    async def hash(
+        self, sources: Sequence[Source], *, turned: bool = False, banking: bool = False
+    ) -> list[Hashed | Unscannable]:
         """Hash pictures and videos, in their order.
+
+        Args:
+            sources: the files.
+            turned: also hash them turned and mirrored.
+            banking: sample videos as densely as those that are banked, so that they are found however a copy was cut.
 
         Raises:
             Problem: too many requests wait already.
@@ -47,9 +55,12 @@ class Decoders:
             self._limiter = CapacityLimiter(2 * self._children)
         self._waiting += 1
         try:
-            return await to_thread.run_sync(self._hash, list(sources), turned, limiter=self._limiter)
+            return await to_thread.run_sync(self._hash, list(sources), turned, banking, limiter=self._limiter)
         finally:
             self._waiting -= 1
 
-    def _hash(self, sources: list[Source], turned: bool) -> list[Hashed | Unscannable]:  # noqa: FBT001 -- run_sync passes no keywords
-        return [outcome for _, outcome in hash_items(sources, turned=turned, settings=self.settings)]
+    def _hash(self, sources: list[Source], turned: bool, banking: bool) -> list[Hashed | Unscannable]:  # noqa: FBT001 -- run_sync passes no keywords
+        # Other settings mean other children, so that only videos are read by such.
+        videos = perhaps_video(turned=turned, settings=self.settings.for_banking() if banking else self.settings)
+        outcomes = hash_images(sources, turned=turned, settings=self.settings, otherwise=videos)
+        return [outcome for _, outcome in outcomes]

@@ -7,7 +7,7 @@ from typing import Final
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from rempart.web.v1 import banks, entries, faults, hash, jobs, keys, match, screen  # noqa: A004 -- what it does
+from rempart.web.v1 import banks, entries, faults, hash, jobs, keys, match, pictures, screen  # noqa: A004 -- what it does
 
 ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     Router(
@@ -18,6 +18,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
             *hash.ROUTES,
             *banks.ROUTES,
             *entries.ROUTES,
+            *pictures.ROUTES,
             *jobs.ROUTES,
             *keys.ROUTES,
         ],

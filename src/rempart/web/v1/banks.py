@@ -7,20 +7,18 @@ from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
-from msgspec import Meta
-from sqlalchemy import select
+from msgspec import UNSET, Meta, UnsetType
 
 from rempart.errors import StoreError
-from rempart.lists import StoredBank, create_bank, delete_bank, stored_banks
+from rempart.lists import StoredBank, change_bank, create_bank, delete_bank, stored_banks
 from rempart.matching import Harm, Kind, VideoRule
-from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS
+from rempart.matching.bank import DEFAULT_QUALITY_FLOOR, DEFAULT_RADIUS, LARGEST_PERCENT, LARGEST_RADIUS
 from rempart.people import Key, Permission
 from rempart.store import Store
 from rempart.store.tables import HashKind
-from rempart.store.tables import banks as bank_table
 from rempart.web.described import problems
 from rempart.web.guards import PERMISSION
 from rempart.web.problems import Code, Problem
@@ -28,21 +26,43 @@ from rempart.web.services import Services, key_of, services_of
 from rempart.web.v1.pages import DEFAULT, Cursor, Limit, cursor_after, text_in
 from rempart.web.v1.writes import AnyRequest, IdempotencyKey, once
 
+BankName = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[A-Z_][A-Z0-9_]*$", examples=["CONFIRMED"])]
+Radius = Annotated[int, Meta(ge=0, le=LARGEST_RADIUS)]
+Quality = Annotated[int, Meta(ge=0, le=LARGEST_PERCENT)]
+
 
 class NewBank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bank to make; docs/banks.md explains the settings. A direction of the video rule is off when it is null."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=255, pattern="^[A-Z_][A-Z0-9_]*$", examples=["CONFIRMED"])]
+    name: BankName
     kind: Kind = Kind.BLOCKING
     harm: Harm | None = None
-    radius: Annotated[int, Meta(ge=0, le=63)] = DEFAULT_RADIUS
+    radius: Radius = DEFAULT_RADIUS
     allow_slow: bool = False
-    quality_floor: Annotated[int, Meta(ge=0, le=100)] = DEFAULT_QUALITY_FLOOR
+    quality_floor: Quality = DEFAULT_QUALITY_FLOOR
     turned: bool = False
     max_age_seconds: Annotated[int, Meta(ge=1)] | None = None
     video_query_percent: Annotated[int, Meta(ge=1, le=100)] | None = VideoRule().query_percent
     video_banked_percent: Annotated[int, Meta(ge=1, le=100)] | None = VideoRule().banked_percent
     video_run_seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = VideoRule().run_seconds
+
+
+class ChangedBank(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a bank to change; what is left out stays as it is.
+
+    Attributes:
+        name: a new one; the entries stay.
+        enabled_ratio: 1 on, 0 off; between, in that share of the look-ups of HMA's clients and in all others.
+        max_age_seconds: null for ever.
+    """
+
+    name: BankName | UnsetType = UNSET
+    enabled_ratio: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    radius: Radius | UnsetType = UNSET
+    allow_slow: bool = False
+    quality_floor: Quality | UnsetType = UNSET
+    turned: bool | UnsetType = UNSET
+    max_age_seconds: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
 
 
 class BankRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,11 +200,8 @@ def show_banks(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAUL
 )
 def show_bank(request: AnyRequest, name: FromPath[str]) -> BankRow:
     """Show one bank."""
-    services, key = services_of(request.scope), key_of(request)
-    for bank in stored_banks(services.store):
-        if bank.name == name and key.may_use(bank.id):
-            return BankRow.of(bank, services)
-    raise _no_bank()
+    services = services_of(request.scope)
+    return BankRow.of(usable_bank(services.store, key_of(request), name), services)
 
 
 @post(
@@ -202,7 +219,7 @@ def make_bank(
     def act(services: Services, key: Key) -> BankRow:
         if key.banks is not None:
             raise Problem(Code.FORBIDDEN, "A key that is limited to some banks can make no others.")
-        if _number(services.store, data.name) is not None:
+        if any(one.name == data.name for one in stored_banks(services.store)):
             raise Problem(Code.CONFLICT, "There is a bank of this name already.")
         bank = create_bank(
             services.store,
@@ -227,6 +244,40 @@ def make_bank(
     return once(request, idempotency_key, data, act, answer=BankRow, status=201)
 
 
+@patch(
+    "/banks/{name:str}",
+    opt={PERMISSION: Permission.CHANGE_BANKS},
+    tags=["banks"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, body=True, write=True),
+)
+def alter_bank(
+    request: AnyRequest, name: FromPath[str], data: JSONBody[ChangedBank], idempotency_key: IdempotencyKey = None
+) -> Response[BankRow]:
+    """Change settings of a bank, switch it off or on, or give it another name."""
+
+    def act(services: Services, key: Key) -> BankRow:
+        old = usable_bank(services.store, key, name)
+        if any(one.name == data.name and one.id != old.id for one in stored_banks(services.store)):
+            raise Problem(Code.CONFLICT, "There is a bank of this name already.")
+        bank = change_bank(
+            services.store,
+            name,
+            new_name=data.name,
+            enabled_ratio=data.enabled_ratio,
+            radius=data.radius,
+            allow_slow=data.allow_slow,
+            quality_floor=data.quality_floor,
+            turned=data.turned,
+            max_age_seconds=data.max_age_seconds,
+            actor=key.actor,
+            clock=services.clock,
+        )
+        return BankRow.of(bank, services)
+
+    return once(request, idempotency_key, data, act, answer=BankRow)
+
+
 @delete(
     "/banks/{name:str}",
     opt={PERMISSION: Permission.CHANGE_BANKS},
@@ -239,35 +290,31 @@ def drop_bank(request: AnyRequest, name: FromPath[str], idempotency_key: Idempot
     """Delete a bank with all its entries."""
 
     def act(services: Services, key: Key) -> Deleted:
-        number = usable_bank(services.store, key, name)
+        bank = usable_bank(services.store, key, name)
         delete_bank(services.store, name, actor=key.actor, clock=services.clock)
-        return Deleted(deleted=number)
+        return Deleted(deleted=bank.id)
 
     return once(request, idempotency_key, None, act, answer=Deleted)
 
 
-def usable_bank(store: Store, key: Key, name: str) -> int:
-    """The number of a bank that a key may use; another one is to it as if it were not there.
+def usable_bank(store: Store, key: Key, name: str) -> StoredBank:
+    """A bank that a key may use; another one is to it as if it were not there.
 
     Raises:
         Problem: there is no such bank for it.
         StoreError: the database cannot be read.
     """
-    number = _number(store, name)
-    if number is None or not key.may_use(number):
-        raise _no_bank()
-    return number
+    for bank in stored_banks(store):
+        if bank.name == name and key.may_use(bank.id):
+            return bank
+    raise Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.")
 
 
-def _number(store: Store, name: str) -> int | None:
-    if not (name.isascii() and name.isprintable()):  # no name of a bank, and not even text that each database takes
-        return None
-    with store.read() as connection:
-        return connection.execute(select(bank_table.c.id).where(bank_table.c.name == name)).scalar_one_or_none()
-
-
-def _no_bank() -> Problem:
-    return Problem(Code.NOT_FOUND, "There is no such bank, or this key may not use it.")
-
-
-ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (show_lists, show_banks, show_bank, make_bank, drop_bank)
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
+    show_lists,
+    show_banks,
+    show_bank,
+    make_bank,
+    alter_bank,
+    drop_bank,
+)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import func, select
 
 from rempart.errors import InvalidHashError
-from rempart.lists import Content, HashValue, add_contents, parse_hash, remove_entries
+from rempart.lists import Content, HashValue, add_contents, change_entry, get_entry, parse_hash, remove_entries
+from rempart.lists.changing import LONGEST_NOTE
 from rempart.people import Key, Permission
 from rempart.store import among
 from rempart.store.tables import HashKind, entries, hashes
@@ -30,13 +31,14 @@ from rempart.web.v1.writes import AnyRequest, IdempotencyKey, once
 
 MOST_ENTRIES: Final = 1000
 
+Note = Annotated[str, Meta(max_length=LONGEST_NOTE, pattern="^[^\\x00]*$", description="A remark for people.")]
+
 
 class NewEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One content to bank: at least one hash of it, in hexadecimal digits.
 
     Attributes:
         quality: of the PDQ hash; unknown counts as 100.
-        note: a remark for people.
     """
 
     pdq: Pdq | None = None
@@ -44,7 +46,7 @@ class NewEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     md5: Md5 | None = None
     sha1: Sha1 | None = None
     sha256: Sha256 | None = None
-    note: Annotated[str, Meta(max_length=1000, pattern="^[^\\x00]*$")] | None = None
+    note: Note | None = None
 
     def content(self) -> Content:
         """What is to be banked.
@@ -91,8 +93,21 @@ class AddedEntries(msgspec.Struct, frozen=True, kw_only=True):
     results: list[AddedEntry]
 
 
+class ChangedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of an entry; what is left out stays as it is.
+
+    Attributes:
+        disabled_until: until when it takes no part in matching, five years ahead at the most, or
+            ``9999-01-01T00:00:00Z`` for good; null for it does.
+        note: null for none.
+    """
+
+    disabled_until: Annotated[datetime, Meta(tz=True)] | UnsetType | None = UNSET
+    note: Note | UnsetType | None = UNSET
+
+
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry, without its hashes."""
+    """An entry, with how many hashes of each kind it has; never the hashes."""
 
     entry: int
     created_at: datetime
@@ -131,7 +146,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 def show_entries(request: AnyRequest, name: FromPath[str], cursor: Cursor = None, limit: Limit = DEFAULT) -> EntryPage:
     """List the entries of a bank by number, with how many hashes of each kind they have."""
     services = services_of(request.scope)
-    bank = usable_bank(services.store, key_of(request), name)
+    bank = usable_bank(services.store, key_of(request), name).id
     after = number_in(cursor) or 0
     chosen = select(
         entries.c.id, entries.c.created_at, entries.c.note, entries.c.source_record, entries.c.disabled_until
@@ -181,6 +196,47 @@ def make_entries(
     return once(request, idempotency_key, data, act, answer=AddedEntries, status=201)
 
 
+@patch(
+    "/banks/{name:str}/entries/{entry:int}",
+    opt={PERMISSION: Permission.CHANGE_ENTRIES},
+    tags=["entries"],
+    sync_to_thread=True,
+    responses=problems(Code.NOT_FOUND, body=True, write=True),
+)
+def alter_entry(
+    request: AnyRequest,
+    name: FromPath[str],
+    entry: Number,
+    data: JSONBody[ChangedEntry],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[EntryRow]:
+    """Switch an entry off or on, or change its note."""
+
+    def act(services: Services, key: Key) -> EntryRow:
+        usable_bank(services.store, key, name)
+        if get_entry(services.store, name, entry) is None:
+            raise Problem(Code.NOT_FOUND, "The bank has no such entry.")
+        changed = change_entry(
+            services.store,
+            name,
+            entry,
+            disabled_until=data.disabled_until,
+            note=data.note,
+            actor=key.actor,
+            clock=services.clock,
+        )
+        return EntryRow(
+            entry=changed.id,
+            created_at=changed.created_at,
+            note=changed.note,
+            source_record=changed.source_record,
+            disabled_until=changed.disabled_until,
+            hashes=Counter(one.kind for one in changed.hashes),
+        )
+
+    return once(request, idempotency_key, data, act, answer=EntryRow)
+
+
 @post(
     "/banks/{name:str}/entries/remove",
     opt={PERMISSION: Permission.CHANGE_ENTRIES},
@@ -216,7 +272,7 @@ def drop_entry(
 
 def _removal(name: str, numbers: tuple[int, ...]) -> Callable[[Services, Key], Removed]:
     def act(services: Services, key: Key) -> Removed:
-        bank = usable_bank(services.store, key, name)
+        bank = usable_bank(services.store, key, name).id
         wanted = sorted(set(numbers))
         with services.store.read() as connection:
             there = select(func.count()).where(entries.c.bank_id == bank, among(connection, entries.c.id, wanted))
@@ -228,4 +284,4 @@ def _removal(name: str, numbers: tuple[int, ...]) -> Callable[[Services, Key], R
     return act
 
 
-ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (show_entries, make_entries, drop_entries, drop_entry)
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (show_entries, make_entries, alter_entry, drop_entries, drop_entry)

@@ -41,7 +41,7 @@ class HashedFile(NamedTuple):
     outcome: Hashed | Unscannable
 
 
-async def hashed_upload(request: AnyRequest, *, turned: bool) -> list[HashedFile]:
+async def hashed_upload(request: AnyRequest, *, turned: bool = False, banking: bool = False) -> list[HashedFile]:
     """Receive and hash the files of a request: its body, or the files of a form; each counts as a request.
 
     Raises:
@@ -53,7 +53,7 @@ async def hashed_upload(request: AnyRequest, *, turned: bool) -> list[HashedFile
         if not upload.files:
             raise Problem(Code.INVALID, "The form has no file.")
         await take_more(request, len(upload.files) - 1)
-        outcomes = await services.pool.hash([file.path for file in upload.files], turned=turned)
+        outcomes = await services.pool.hash([file.path for file in upload.files], turned=turned, banking=banking)
         names = [file.name or None for file in upload.files]
     return [HashedFile(name, outcome) for name, outcome in zip(names, outcomes, strict=True)]
 

@@ -67,7 +67,7 @@ class HashRows(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def hash_files(request: AnyRequest) -> HashRows:
     """Hash pictures and videos: one as the body, or many as the files of a form."""
-    files = await hashed_upload(request, turned=False)
+    files = await hashed_upload(request)
     return _rows(request, [_row(file.outcome, file.name) for file in files])
 
 
