@@ -50,7 +50,8 @@ class Gate:
         """
         self._app = app
         self._services = services
-        self._public = public
+        # HMA's own root ends in a slash, as every base URL may.
+        self._public = public | {f"{HMA_PREFIX}/"} if HMA_PREFIX in public else public
         self._methods = methods or {}
         self._hma_at_root = services.settings.serve.hma_at_root
         self._boot = os.urandom(6).hex()
