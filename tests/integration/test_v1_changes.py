@@ -200,7 +200,7 @@ def test_files_are_banked_by_sending_them_and_match_from_then_on(
             None,
         )
         assert row["hashes"] == {"pdq": 2, "md5": 1, "sha1": 1, "sha256": 1}
-        files = {name: content for name, content in zip("abcd", (first, second, flat, text), strict=True)}
+        files = dict(zip("abcd", (first, second, flat, text), strict=True))
         many = caller.ask("POST", path, key=key, files=files).json()
         assert (many["given"], many["banked"], many["unscannable"]) == (4, 3, 1)
         rows = [(row["name"], row["status"], row["reason"], row["entry"], row["new"]) for row in many["results"]]
