@@ -5,6 +5,7 @@ A request is named by its route's template, such as ``/v1/banks/{name}``, becaus
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -17,6 +18,7 @@ from litestar.types import Scope
 
 def configure_logs(stream: TextIO | None = None) -> None:
     """Write JSON lines, of ours and of the libraries', to a stream; standard error when not given."""
+    lines = _Lines(stream or sys.stderr)
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
@@ -24,14 +26,29 @@ def configure_logs(stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=lines),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(_LibraryLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+class _Lines:
+    """Where lines go. One that cannot be written is lost: a full disk, or a reader that went away, ends no request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 class _LibraryLines(logging.Formatter):

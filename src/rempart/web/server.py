@@ -34,6 +34,7 @@ _LIVED_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 5.0
 _GRACE_SECONDS: Final = 5.0
 _TELL_BYTES: Final = 4096
+_MEMORY: Final = "/dev/shm"  # noqa: S108 -- the folder that is made there is this user's alone
 # A thread for each core in each worker would only be in the others' way; few arenas keep freed memory together.
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _CONFIGURATION: Final = frozenset((ExitCode.USAGE, ExitCode.UNAVAILABLE))
@@ -88,10 +89,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Folder:
-    """Where the workers count together; it goes with the server."""
+    """Where the workers count together; it goes with the server.
+
+    It lies in memory where the system has a place for that: workers write to mapped files, and would be killed for
+    writing when these are on a disk that is full.
+    """
 
     def __enter__(self) -> Path:
-        self._path = Path(tempfile.mkdtemp(prefix="rempart-metrics-"))
+        try:
+            self._path = Path(tempfile.mkdtemp(prefix="rempart-metrics-", dir=_MEMORY))
+        except OSError:
+            self._path = Path(tempfile.mkdtemp(prefix="rempart-metrics-"))
         return self._path
 
     def __exit__(self, *exc: object) -> None:
@@ -117,8 +125,8 @@ class _Server:
         self._settings = settings
         self._listening = listening
         self._folder = folder
-        self._announce = announce
-        self._tell = tell
+        self._announce = _willing(announce)
+        self._tell = _willing(tell)
         count = settings.serve.workers or len(os.sched_getaffinity(0))
         self._slots = [_Slot(number) for number in range(count)]
         self._selector = selectors.DefaultSelector()
@@ -255,6 +263,16 @@ class _Signals:
             signal.signal(number, handler)
         self._read.close()
         self._write.close()
+
+
+def _willing(tell: Tell) -> Tell:
+    """Tell, if anyone hears it: a full disk or a reader that went away must not end the service."""
+
+    def try_to(line: str) -> None:
+        with contextlib.suppress(OSError):
+            tell(line)
+
+    return try_to
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int:
