@@ -1,15 +1,19 @@
-"""The API of HMA as its clients ask it, and a web server on this machine whose URLs they name."""
+"""The API of HMA as its clients ask it, pictures for it, and a web server on this machine whose URLs they name."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import httpx
+import numpy as np
+from PIL import Image
 from tests.integration.v1_caller import Caller, calling
 from tests.stores import Place
 
@@ -137,6 +141,30 @@ def refused(answer: httpx.Response, status: int, message: str = "", *, code: str
 def near(value: str, bits: int, first: int = 0) -> str:
     """A PDQ hash that differs in so many bits, from the bit ``first`` on."""
     return f"{int(value, 16) ^ ((2**bits - 1) << first):064x}"
+
+
+@cache
+def picture(seed: int) -> Image.Image:
+    """A smooth pattern, another one for each seed, with detail enough for PDQ."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
+    return coarse.resize((160, 160), Image.Resampling.BICUBIC)
+
+
+@cache
+def drawing(seed: int, form: str = "PNG") -> bytes:
+    """This pattern as a file."""
+    stream = io.BytesIO()
+    picture(seed).save(stream, form)
+    return stream.getvalue()
+
+
+@cache
+def flat(shade: int) -> bytes:
+    """A file that shows a single colour, of which PDQ says nothing."""
+    stream = io.BytesIO()
+    Image.new("RGB", (160, 160), (shade, shade, shade)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 class Files:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import secrets
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
-from tests.integration.hma_caller import Files, Hma, hma, near, refused
+from tests.integration.hma_caller import Files, Hma, drawing, hma, near, refused
 from tests.stores import Place
 
 from rempart.clock import utc_now
@@ -22,7 +20,6 @@ from rempart.people import Scope, revoke_key
 from rempart.settings import ServeSettings
 
 ORG = "COOP_E7C89CE7729_"
-SIZE = (160, 160)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +30,15 @@ def files() -> Iterator[Files]:
 
 
 @pytest.fixture
-def service(stores: Place, files: Files) -> Iterator[Hma]:
-    """A service without banks, on each kind of database, with HMA's paths at the root too."""
+def fresh(tmp_path: Path, files: Files) -> Iterator[Hma]:
+    """A service without banks, with HMA's paths at the root too."""
+    with hma(Place(tmp_path), fetch=files.allowed, serve=ServeSettings(hma_at_root=True)) as service:
+        yield service
+
+
+@pytest.fixture
+def stored(stores: Place, files: Files) -> Iterator[Hma]:
+    """The same, on each kind of database."""
     with hma(stores, fetch=files.allowed, serve=ServeSettings(hma_at_root=True)) as service:
         yield service
 
@@ -97,38 +101,32 @@ class FetLife:
         return self._ask("POST", path, key=self._key, content=body, headers=headers)
 
 
-def photo(seed: int, form: str = "JPEG") -> bytes:
-    """A file with a smooth pattern, another one for each seed."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
-    stream = io.BytesIO()
-    coarse.resize(SIZE, Image.Resampling.BICUBIC).save(stream, form)
-    return stream.getvalue()
-
-
-def test_coop_makes_a_bank_fills_it_checks_it_and_finds_what_it_holds(service: Hma, files: Files) -> None:
+def test_coop_makes_a_bank_fills_it_checks_it_and_finds_what_it_holds(stored: Hma, files: Files) -> None:
     """From the form of its console to an item with a picture."""
-    coop = Coop(service, service.caller.key(Scope.MATCH, Scope.CURATE))
+    coop = Coop(stored, stored.caller.key(Scope.MATCH, Scope.CURATE))
     bank = f"{ORG}KNOWN"
     made = coop.ask("POST", "/c/banks", {"name": bank, "enabled_ratio": "1"})
     assert made.status_code == 201, made.text
     assert coop.ask("GET", f"/c/bank/{bank}").status_code == 200
     body = {"metadata": {"content_id": "item-1", "json": {"queue": "q"}}, "note": "banked by a reviewer"}
-    url = files.put("/one.jpg", photo(1), "image/jpeg")
+    url = files.put("/one.jpg", drawing(1, "JPEG"), "image/jpeg")
     banked = coop.ask("POST", f"/c/bank/{bank}/content", body, url=url)
     assert banked.status_code == 200, banked.text
     assert banked.json()["signals"].keys() == {"pdq"}
-    form: Any = {"files": {"photo": ("blob", photo(2))}, "data": {"content_id": "item-2", "note": "from a form"}}
-    assert service.ask("POST", f"/c/bank/{bank}/content", **form).status_code == 200
+    form: Any = {
+        "files": {"photo": ("blob", drawing(2, "JPEG"))},
+        "data": {"content_id": "item-2", "note": "from a form"},
+    }
+    assert stored.ask("POST", f"/c/bank/{bank}/content", **form).status_code == 200
     banks = [bank, f"{ORG}EMPTY"]
-    assert coop.matched(files.put("/copy.png", photo(1, "PNG")), banks) == [bank]
-    assert coop.matched(files.put("/two.jpg", photo(2), "image/jpeg"), banks) == [bank]
-    assert coop.matched(files.put("/other.jpg", photo(3), "image/jpeg"), banks) == []
+    assert coop.matched(files.put("/copy.png", drawing(1)), banks) == [bank]
+    assert coop.matched(files.put("/two.jpg", drawing(2, "JPEG"), "image/jpeg"), banks) == [bank]
+    assert coop.matched(files.put("/other.jpg", drawing(3, "JPEG"), "image/jpeg"), banks) == []
 
 
-def test_coop_changes_the_ratio_renames_by_making_anew_and_deletes(service: Hma) -> None:
+def test_coop_changes_the_ratio_renames_by_making_anew_and_deletes(fresh: Hma) -> None:
     """Its rename makes the new bank, then deletes the old one; its own clean-up deletes what may be absent."""
-    coop = Coop(service, service.caller.key(Scope.CURATE))
+    coop = Coop(fresh, fresh.caller.key(Scope.CURATE))
     old, new = f"{ORG}OLD", f"{ORG}NEW"
     assert coop.ask("POST", "/c/banks", {"name": old, "enabled_ratio": "1"}).status_code == 201
     changed = coop.ask("PUT", f"/c/bank/{old}", {"enabled_ratio": 0.5})
@@ -142,9 +140,9 @@ def test_coop_changes_the_ratio_renames_by_making_anew_and_deletes(service: Hma)
     assert coop.ask("GET", f"/c/bank/{new}").status_code == 200
 
 
-def test_coop_asks_for_exchanges_and_hears_that_there_are_none(service: Hma) -> None:
+def test_coop_asks_for_exchanges_and_hears_that_there_are_none(fresh: Hma) -> None:
     """It falls back to tables of its own, and shows a bank without an exchange."""
-    coop = Coop(service, service.caller.key(Scope.MATCH, Scope.CURATE))
+    coop = Coop(fresh, fresh.caller.key(Scope.MATCH, Scope.CURATE))
     assert coop.ask("GET", "/c/exchanges/apis").json() == []
     refused(coop.ask("GET", "/c/exchanges/api/ncmec"), 400)
     refused(coop.ask("GET", "/c/exchanges/api/ncmec/schema"), 404)
@@ -154,56 +152,56 @@ def test_coop_asks_for_exchanges_and_hears_that_there_are_none(service: Hma) -> 
     refused(coop.ask("POST", "/c/exchanges", {"bank": f"{ORG}FEED", "api": "ncmec", "api_json": {}}), 403)
 
 
-def test_coop_never_hears_404_about_a_bank_that_is_there(service: Hma) -> None:
+def test_coop_never_hears_404_about_a_bank_that_is_there(fresh: Hma) -> None:
     """It would delete its own record: 401, 403 or 429 is what keeps it."""
-    bank = service.bank(f"{ORG}KNOWN")
+    bank = fresh.bank(f"{ORG}KNOWN")
     path = f"/c/bank/{bank}"
-    store = service.caller.services.store
-    revoked = service.caller.key(Scope.CURATE)
-    assert Coop(service, revoked).ask("GET", path).status_code == 200
-    revoke_key(store, str(service.caller.number(revoked)))
-    ending = Coop(service, service.caller.key(Scope.CURATE, expires_at=utc_now() + timedelta(seconds=0.5)))
-    other = service.bank("OTHER")
-    limited = service.caller.key(Scope.CURATE, banks=[other])
+    store = fresh.caller.services.store
+    revoked = fresh.caller.key(Scope.CURATE)
+    assert Coop(fresh, revoked).ask("GET", path).status_code == 200
+    revoke_key(store, str(fresh.caller.number(revoked)))
+    ending = Coop(fresh, fresh.caller.key(Scope.CURATE, expires_at=utc_now() + timedelta(seconds=0.5)))
+    other = fresh.bank("OTHER")
+    limited = fresh.caller.key(Scope.CURATE, banks=[other])
     for key, status in (
         (f"rk_{'x' * 43}", 401),
         ("", 401),
-        (service.caller.key(Scope.SCREEN), 403),
+        (fresh.caller.key(Scope.SCREEN), 403),
         (limited, 403),
     ):
         for method in ("GET", "PUT", "DELETE"):
-            refused(Coop(service, key).ask(method, path, {} if method == "PUT" else None), status)
-    hurried = Coop(service, service.caller.key(Scope.CURATE, per_minute=1))
+            refused(Coop(fresh, key).ask(method, path, {} if method == "PUT" else None), status)
+    hurried = Coop(fresh, fresh.caller.key(Scope.CURATE, per_minute=1))
     assert {hurried.ask("GET", path).status_code for _ in range(10)} == {200, 429}
     deadline = time.monotonic() + 10
-    for ended in (ending, Coop(service, revoked)):
+    for ended in (ending, Coop(fresh, revoked)):
         while (answer := ended.ask("GET", path)).status_code == 200:
             assert time.monotonic() < deadline
         refused(answer, 401)
-    assert Coop(service, service.caller.all_scopes).ask("GET", path).status_code == 200
+    assert Coop(fresh, fresh.caller.all_scopes).ask("GET", path).status_code == 200
 
 
-def test_a_key_in_the_path_is_the_key_whatever_slashes_stand_around_it(service: Hma) -> None:
+def test_a_key_in_the_path_is_the_key_whatever_slashes_stand_around_it(fresh: Hma) -> None:
     """It wins over a header, and no answer repeats it."""
-    service.signal(service.bank("LIST"), pdq=secrets.token_hex(32))
-    key = service.caller.key(Scope.CURATE)
+    fresh.signal(fresh.bank("LIST"), pdq=secrets.token_hex(32))
+    key = fresh.caller.key(Scope.CURATE)
     base = "http://testserver.local"
     for path in (f"/hma/k/{key}/c/banks", f"/hma/k/{key}//c/banks", f"/hma//k/{key}//c//banks", "/hma//c/banks"):
         secret = key if "/k/" not in path else ""
         for method, more, status in (("GET", {}, 200), ("POST", {"json": {"name": "LIST"}}, 403)):
-            answer = service.caller.ask(method, f"{base}{path}", key=secret, **more)
+            answer = fresh.caller.ask(method, f"{base}{path}", key=secret, **more)
             assert answer.status_code == status, path
             assert key not in answer.text
-    weak = service.caller.key(Scope.SCREEN)
-    answer = service.caller.ask("GET", f"{base}/hma/k/{weak}/c/banks", key=key)
+    weak = fresh.caller.key(Scope.SCREEN)
+    answer = fresh.caller.ask("GET", f"{base}/hma/k/{weak}/c/banks", key=key)
     assert weak not in refused(answer, 403)
-    refused(service.caller.ask("GET", f"{base}/hma/k/{weak[:-1]}/c/banks", key=key), 401)
-    assert service.caller.ask("GET", f"{base}/hma/k/{key}/status").text == "I-AM-ALIVE"
+    refused(fresh.caller.ask("GET", f"{base}/hma/k/{weak[:-1]}/c/banks", key=key), 401)
+    assert fresh.caller.ask("GET", f"{base}/hma/k/{key}/status").text == "I-AM-ALIVE"
 
 
-def test_fetlife_hashes_banks_and_looks_up_files_urls_and_signals(service: Hma, files: Files) -> None:
+def test_fetlife_hashes_banks_and_looks_up_files_urls_and_signals(stored: Hma, files: Files) -> None:
     """Its structures demand whole numbers as distances, so its key has the scope distance."""
-    fetlife = FetLife(service, service.caller.key(Scope.MATCH, Scope.CURATE, Scope.DISTANCE))
+    fetlife = FetLife(stored, stored.caller.key(Scope.MATCH, Scope.CURATE, Scope.DISTANCE))
     made = fetlife.post("/c/banks", {"name": "TEST_BANK", "enabled": "true", "matching_enabled_ratio": 1.0})
     assert (made.status_code, isinstance(made.json()["matching_enabled_ratio"], float)) == (201, True)
     assert fetlife.get("/c/bank/TEST_BANK").json() == made.json()
@@ -212,18 +210,18 @@ def test_fetlife_hashes_banks_and_looks_up_files_urls_and_signals(service: Hma, 
     refused(fetlife.post("/c/banks", {"name": "test bank", "enabled": "true"}), 400)
     refused(fetlife.get("/c/bank/ABSENT"), 404)
     words = {"content_id": "test-456", "content_uri": "https://host.example/a.jpg", "json": {"priority": "medium"}}
-    banked = fetlife.file("/c/bank/TEST_BANK/content", photo(1), metadata=json.dumps(words))
+    banked = fetlife.file("/c/bank/TEST_BANK/content", drawing(1, "JPEG"), metadata=json.dumps(words))
     assert banked.status_code == 200, banked.text
     number, pdq = banked.json()["id"], banked.json()["signals"]["pdq"]
-    refused(fetlife.file("/c/bank/ABSENT/content", photo(1)), 404)
-    url = files.put("/url.jpg", photo(2), "image/jpeg")
+    refused(fetlife.file("/c/bank/ABSENT/content", drawing(1, "JPEG")), 404)
+    url = files.put("/url.jpg", drawing(2, "JPEG"), "image/jpeg")
     query = {"url": url, "content_type": "photo", "metadata": json.dumps(words)}
-    by_url = service.caller.ask("POST", "/c/bank/TEST_BANK/content", key=service.caller.all_scopes, params=query)
+    by_url = stored.caller.ask("POST", "/c/bank/TEST_BANK/content", key=stored.caller.all_scopes, params=query)
     assert (by_url.status_code, by_url.json()["signals"].keys()) == (200, {"pdq"})
-    assert fetlife.file("/h/hash", photo(1)).json() == {"pdq": pdq}
+    assert fetlife.file("/h/hash", drawing(1, "JPEG")).json() == {"pdq": pdq}
     assert fetlife.get("/h/hash", url=url, content_type="photo", types="pdq").json() == by_url.json()["signals"]
     row = {"bank_content_id": number, "distance": "0"}
-    assert fetlife.file("/m/lookup", photo(1)).json()["pdq"] == {"TEST_BANK": [row]}
+    assert fetlife.file("/m/lookup", drawing(1, "JPEG")).json()["pdq"] == {"TEST_BANK": [row]}
     assert [*fetlife.get("/m/lookup", url=url, types="pdq").json()] == ["pdq"]
     assert fetlife.get("/m/lookup", signal=pdq, signal_type="pdq").json() == {"TEST_BANK": [row]}
     assert fetlife.get("/m/lookup", signal=secrets.token_hex(32), signal_type="pdq").json() == {}
@@ -236,13 +234,13 @@ def test_fetlife_hashes_banks_and_looks_up_files_urls_and_signals(service: Hma, 
     assert partial["TEST_BANK"][0]["distance"] == "26"
 
 
-def test_fetlife_asks_whether_the_service_is_there_and_what_it_may_sync(service: Hma) -> None:
+def test_fetlife_asks_whether_the_service_is_there_and_what_it_may_sync(fresh: Hma) -> None:
     """A status is bare text; an exchange that is not there is 404."""
-    fetlife = FetLife(service, service.caller.key(Scope.MATCH, Scope.CURATE))
+    fetlife = FetLife(fresh, fresh.caller.key(Scope.MATCH, Scope.CURATE))
     assert (fetlife.get("/status").status_code, fetlife.get("/status").text) == (503, "INDEX-NOT-LOADED")
-    service.signal(service.bank("LIST"), pdq=secrets.token_hex(32))
+    fresh.signal(fresh.bank("LIST"), pdq=secrets.token_hex(32))
     assert (fetlife.get("/status").status_code, fetlife.get("/status").text) == (200, "I-AM-ALIVE")
     assert fetlife.get("/c/exchanges/apis").json() == []
     refused(fetlife.get("/c/exchange/LIST"), 404)
     refused(fetlife.post("/c/exchanges/api/ncmec", {"credential_json": {"user": "a", "password": "b"}}), 403)
-    refused(FetLife(service, "").get("/m/lookup", signal="00", signal_type="pdq"), 401)
+    refused(FetLife(fresh, "").get("/m/lookup", signal="00", signal_type="pdq"), 401)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import secrets
 import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from tests.integration.hma_caller import Files, Hma, hma, refused
+from tests.integration.hma_caller import Files, Hma, drawing, flat, hma, refused
 from tests.integration.v1_caller import Caller
 from tests.stores import Place
 
@@ -46,14 +44,11 @@ def stored(stores: Place) -> Iterator[Hma]:
         yield service
 
 
-def drawn(seed: int, *, flat: bool = False) -> bytes:
-    """A file with a smooth pattern, another one for each seed; a flat one shows a single colour."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
-    stream = io.BytesIO()
-    shown = Image.new("RGB", (160, 160), (seed, seed, seed)) if flat else coarse.resize((160, 160), 3)
-    shown.save(stream, "PNG")
-    return stream.getvalue()
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Hma]:
+    """A service without banks."""
+    with hma(Place(tmp_path)) as service:
+        yield service
 
 
 def test_a_bank_is_made_seen_changed_and_deleted(stored: Hma) -> None:
@@ -165,20 +160,20 @@ def test_a_bank_is_renamed_in_place_with_all_that_it_holds(stored: Hma) -> None:
     refused(stored.ask("PUT", "/c/bank/OLD", json={"name": "NEW"}), 403, "Bank name already exists")
 
 
-def test_signals_are_banked_as_one_content_and_found_at_once(stored: Hma) -> None:
+def test_signals_are_banked_as_one_content_and_found_at_once(fresh: Hma) -> None:
     """The same ones again are the same content."""
-    stored.bank("LIST")
+    fresh.bank("LIST")
     signals = {"pdq": secrets.token_hex(32), "sha256": secrets.token_hex(32), "video_md5": secrets.token_hex(16)}
-    answer = stored.ask("POST", "/c/bank/LIST/signal", json=signals | {"note": "from a hotline"})
+    answer = fresh.ask("POST", "/c/bank/LIST/signal", json=signals | {"note": "from a hotline"})
     number = answer.json()["id"]
     assert (answer.status_code, answer.json().keys()) == (200, {"id", "signals"})
     assert answer.json()["signals"] == signals
     assert number == 1
     for kind, value in signals.items():
-        assert stored.lookup(value, kind)["LIST"][0]["bank_content_id"] == number
-    assert stored.signal("LIST", **signals) == number
-    assert stored.signal("LIST", pdq=secrets.token_hex(32)) == number + 1
-    assert stored.get("/c/bank/LIST/content/1").json()["note"] == "from a hotline"
+        assert fresh.lookup(value, kind)["LIST"][0]["bank_content_id"] == number
+    assert fresh.signal("LIST", **signals) == number
+    assert fresh.signal("LIST", pdq=secrets.token_hex(32)) == number + 1
+    assert fresh.get("/c/bank/LIST/content/1").json()["note"] == "from a hotline"
 
 
 def test_signals_that_cannot_be_banked_are_refused_in_hmas_words(service: Hma) -> None:
@@ -200,17 +195,17 @@ def test_signals_that_cannot_be_banked_are_refused_in_hmas_words(service: Hma) -
 def test_a_file_is_banked_from_a_form_or_a_url_with_what_is_said_of_it(stores: Place, files: Files) -> None:
     """A note and metadata from the form, a JSON body or the query, where HMA ignores them."""
     words = {"content_id": "upload-7", "content_uri": "https://host.example/7", "json": {"seen": [1, 2], "who": "vü"}}
-    url = files.put("/bank.png", drawn(1))
+    url = files.put("/bank.png", drawing(1))
     with hma(stores, fetch=files.allowed) as service:
         service.bank("LIST")
         path = "/c/bank/LIST/content"
         text = {"metadata": json.dumps(words), "note": "first"}
         numbers = [
-            service.ask("POST", path, files={"photo": ("a", drawn(2))}, data=text).json()["id"],
-            service.ask("POST", path, files={"photo": ("a", drawn(3))}, params=text).json()["id"],
+            service.ask("POST", path, files={"photo": ("a", drawing(2))}, data=text).json()["id"],
+            service.ask("POST", path, files={"photo": ("a", drawing(3))}, params=text).json()["id"],
             service.ask("POST", path, params={"url": url}, json={"metadata": words, "note": "first"}).json()["id"],
             service.ask(
-                "POST", path, params={"url": files.put("/other", drawn(4), "x/y"), "content_type": "photo"} | text
+                "POST", path, params={"url": files.put("/other", drawing(4), "x/y"), "content_type": "photo"} | text
             ).json()["id"],
         ]
         assert numbers == [1, 2, 3, 4]
@@ -221,16 +216,16 @@ def test_a_file_is_banked_from_a_form_or_a_url_with_what_is_said_of_it(stores: P
         again = service.ask("POST", path, params={"url": url})
         assert (again.status_code, again.json()["id"]) == (200, 3)
         assert len(again.json()["signals"]["pdq"]) == 64
-        assert [*service.upload("/m/lookup", drawn(1)).json()["pdq"]] == ["LIST"]
+        assert [*service.upload("/m/lookup", drawing(1)).json()["pdq"]] == ["LIST"]
 
 
 def test_a_flat_picture_is_banked_by_its_digests_alone(service: Hma) -> None:
     """Its PDQ hash would match whatever is as empty; HMA refuses it."""
-    answer = service.upload("/c/bank/LIST/content", drawn(77, flat=True))
+    answer = service.upload("/c/bank/LIST/content", flat(77))
     assert answer.status_code == 200, answer.text
     assert answer.json()["signals"].keys() == {"sha256"}
-    assert [*service.upload("/m/lookup", drawn(77, flat=True)).json()["sha256"]] == ["LIST"]
-    near = service.upload("/m/lookup", drawn(78, flat=True))
+    assert [*service.upload("/m/lookup", flat(77)).json()["sha256"]] == ["LIST"]
+    near = service.upload("/m/lookup", flat(78))
     assert near.json() == {"pdq": {}}
 
 
@@ -255,10 +250,10 @@ def test_metadata_and_notes_beyond_hmas_rules_are_refused_and_nothing_is_banked(
     """Only content_id, content_uri and json; 255 letters of note."""
     seed = 100 + zlib.crc32(str(data).encode())
     path = "/c/bank/LIST/content"
-    refused(service.ask("POST", path, files={"photo": ("a", drawn(seed))}, data=data), 400)
-    assert service.upload("/m/lookup", drawn(seed)).json() == {"pdq": {}}
+    refused(service.ask("POST", path, files={"photo": ("a", drawing(seed))}, data=data), 400)
+    assert service.upload("/m/lookup", drawing(seed)).json() == {"pdq": {}}
     if "note" in data:
-        kept = service.ask("POST", path, files={"photo": ("a", drawn(seed))}, data={"note": "ü" * 255})
+        kept = service.ask("POST", path, files={"photo": ("a", drawing(seed))}, data={"note": "ü" * 255})
         assert service.get(f"{path}/{kept.json()['id']}").json()["note"] == "ü" * 255
 
 
@@ -266,7 +261,7 @@ def test_a_content_is_banked_from_one_source_only(service: Hma) -> None:
     """400 for neither; 404 for a bank that is not there."""
     refused(service.ask("POST", "/c/bank/LIST/content"), 400)
     refused(service.ask("POST", "/c/bank/LIST/content", json={"note": "x"}), 400)
-    refused(service.upload("/c/bank/ABSENT/content", drawn(1)), 404, "bank 'ABSENT' not found")
+    refused(service.upload("/c/bank/ABSENT/content", drawing(1)), 404, "bank 'ABSENT' not found")
 
 
 def test_a_content_is_shown_with_its_hashes_only_to_who_may_see_them(service: Hma) -> None:
@@ -345,19 +340,19 @@ def test_hma_defect_content_is_deleted_only_in_the_bank_that_is_named(stored: Hm
     assert stored.signal("OTHER", pdq=value) > number  # numbers never come back
 
 
-def test_every_change_is_in_the_audit_under_the_key(stored: Hma) -> None:
+def test_every_change_is_in_the_audit_under_the_key(fresh: Hma) -> None:
     """Look-ups and what changed nothing are not; the chain holds."""
-    stored.bank("LIST")
-    number = stored.signal("LIST", pdq=secrets.token_hex(32))
+    fresh.bank("LIST")
+    number = fresh.signal("LIST", pdq=secrets.token_hex(32))
     path = f"/c/bank/LIST/content/{number}"
-    stored.change(path, disable_until_ts=0, note="wrong one")
-    stored.change(path, disable_until_ts=1)
-    stored.get("/m/raw_lookup", signal=secrets.token_hex(32), signal_type="pdq")
-    stored.ask("DELETE", path)
-    stored.ask("DELETE", path)
-    stored.change("/c/signal_type/sha1", enabled_ratio=0)
-    stored.ask("DELETE", "/c/bank/LIST")
-    assert stored.acts() == [
+    fresh.change(path, disable_until_ts=0, note="wrong one")
+    fresh.change(path, disable_until_ts=1)
+    fresh.get("/m/raw_lookup", signal=secrets.token_hex(32), signal_type="pdq")
+    fresh.ask("DELETE", path)
+    fresh.ask("DELETE", path)
+    fresh.change("/c/signal_type/sha1", enabled_ratio=0)
+    fresh.ask("DELETE", "/c/bank/LIST")
+    assert fresh.acts() == [
         "bank_created",
         "entries_added",
         "entry_changed",
@@ -366,7 +361,7 @@ def test_every_change_is_in_the_audit_under_the_key(stored: Hma) -> None:
         "signal_type_changed",
         "bank_deleted",
     ]
-    assert verify(stored.caller.services.store) == []
+    assert verify(fresh.caller.services.store) == []
 
 
 def test_a_limited_key_is_refused_every_other_bank_whether_it_is_there_or_not(service: Hma) -> None:
@@ -382,7 +377,7 @@ def test_a_limited_key_is_refused_every_other_bank_whether_it_is_there_or_not(se
             ("PUT", f"/c/bank/{name}", {"json": {"enabled_ratio": 0}}),
             ("DELETE", f"/c/bank/{name}", {}),
             ("POST", f"/c/bank/{name}/signal", {"json": signal}),
-            ("POST", f"/c/bank/{name}/content", {"files": {"photo": ("a", drawn(9))}}),
+            ("POST", f"/c/bank/{name}/content", {"files": {"photo": ("a", drawing(9))}}),
             ("GET", f"/c/bank/{name}/content/{number}", {}),
             ("PUT", f"/c/bank/{name}/content/{number}", {"json": {"disable_until_ts": 0}}),
             ("DELETE", f"/c/bank/{name}/content/{number}", {}),

@@ -7,11 +7,10 @@ import io
 import secrets
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from tests.integration.hma_caller import REASONS, VERDICT, Files, Hma, hma, near, refused
+from tests.integration.hma_caller import REASONS, VERDICT, Files, Hma, drawing, flat, hma, near, picture, refused
 from tests.stores import Place
 
 import rempart
@@ -49,28 +48,11 @@ def stored(stores: Place) -> Iterator[Hma]:
         yield service
 
 
-@cache
-def picture(seed: int) -> Image.Image:
-    """A smooth pattern, another one for each seed, with detail enough for PDQ."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
-    return coarse.resize((160, 160), Image.Resampling.BICUBIC)
-
-
-@cache
-def drawing(seed: int, form: str = "PNG") -> bytes:
-    """This pattern as a file."""
-    stream = io.BytesIO()
-    picture(seed).save(stream, form)
-    return stream.getvalue()
-
-
-@cache
-def flat(shade: int) -> bytes:
-    """A file that shows a single colour, of which PDQ says nothing."""
-    stream = io.BytesIO()
-    Image.new("RGB", (160, 160), (shade, shade, shade)).save(stream, "PNG")
-    return stream.getvalue()
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Hma]:
+    """A service without banks."""
+    with hma(Place(tmp_path)) as service:
+        yield service
 
 
 @cache
@@ -191,7 +173,7 @@ def test_what_goes_wrong_over_there_is_a_bad_request_that_tells_nothing_of_it(se
     refused(large, large.status_code)
 
 
-def test_only_named_hosts_are_asked_and_by_default_none(service: Hma, stored: Hma, files: Files) -> None:
+def test_only_named_hosts_are_asked_and_by_default_none(service: Hma, fresh: Hma, files: Files) -> None:
     """403 before anything is sent; nonsense is a bad request."""
     for path in ("/h/hash", "/m/lookup"):
         for url in ("http://127.0.0.1:1/a.png", "http://169.254.169.254/", "https://raw.githubusercontent.com/a.png"):
@@ -200,7 +182,7 @@ def test_only_named_hosts_are_asked_and_by_default_none(service: Hma, stored: Hm
             refused(service.get(path, url=url, content_type="photo"), 400)
         before = len(files.asked)
         url = files.put("/a.png", drawing(4))
-        refused(stored.get(path, url=url), 403, code="fetch_disabled")
+        refused(fresh.get(path, url=url), 403, code="fetch_disabled")
         assert len(files.asked) == before
 
 
@@ -235,16 +217,16 @@ def test_types_and_banks_limit_a_look_up_of_a_file(service: Hma) -> None:
     refused(service.upload("/m/lookup", drawing(1), banks="NOWHERE"), 503, "index not yet ready")
 
 
-def test_a_type_that_is_switched_off_is_not_looked_up_in_files_either(stored: Hma) -> None:
+def test_a_type_that_is_switched_off_is_not_looked_up_in_files_either(fresh: Hma) -> None:
     """Where it is the default one the look-up is refused, as one of its signals is."""
-    stored.bank("PHOTOS")
-    stored.upload("/c/bank/PHOTOS/content", drawing(1)).raise_for_status()
-    stored.change("/c/signal_type/sha1", enabled_ratio=0)
-    assert stored.upload("/m/lookup", drawing(1)).json().keys() == {"pdq", "md5", "sha256"}
-    refused(stored.upload("/m/lookup", drawing(1), types="pdq,sha1"), 400)
-    stored.change("/c/signal_type/pdq", enabled_ratio=0)
-    refused(stored.upload("/m/lookup", drawing(1)), 400)
-    assert stored.upload("/m/lookup", drawing(1), types="md5").json()["md5"].keys() == {"PHOTOS"}
+    fresh.bank("PHOTOS")
+    fresh.upload("/c/bank/PHOTOS/content", drawing(1)).raise_for_status()
+    fresh.change("/c/signal_type/sha1", enabled_ratio=0)
+    assert fresh.upload("/m/lookup", drawing(1)).json().keys() == {"pdq", "md5", "sha256"}
+    refused(fresh.upload("/m/lookup", drawing(1), types="pdq,sha1"), 400)
+    fresh.change("/c/signal_type/pdq", enabled_ratio=0)
+    refused(fresh.upload("/m/lookup", drawing(1)), 400)
+    assert fresh.upload("/m/lookup", drawing(1), types="md5").json()["md5"].keys() == {"PHOTOS"}
 
 
 @pytest.mark.parametrize("form", ["GIF", "CMYK", "P"])
@@ -323,16 +305,16 @@ def test_uploads_and_urls_flip_the_same_coin_as_signals(service: Hma, files: Fil
         assert "COIN" in service.get("/m/lookup", url=url, seed=seed, bypass_coinflip="true").json()["pdq"]
 
 
-def test_the_specimen_and_what_is_allowed_look_as_in_a_look_up_of_signals(stored: Hma) -> None:
+def test_the_specimen_and_what_is_allowed_look_as_in_a_look_up_of_signals(fresh: Hma) -> None:
     """The specimen under its name, an allowed file clear."""
-    found = stored.upload("/m/lookup", specimen.picture()).json()
+    found = fresh.upload("/m/lookup", specimen.picture()).json()
     assert found == {"pdq": {"SPECIMEN": [{"bank_content_id": 0, "distance": "0"}]}}
-    stored.bank("BLOCK")
-    stored.signal("BLOCK", pdq=near(pdq(drawing(5)), 6))
-    assert [*stored.upload("/m/lookup", drawing(5)).json()["pdq"]] == ["BLOCK"]
-    create_bank(stored.caller.services.store, "ALLOW", kind=Kind.ALLOWING)
-    stored.upload("/c/bank/ALLOW/content", drawing(5)).raise_for_status()
-    answer = stored.upload("/m/lookup", drawing(5))
+    fresh.bank("BLOCK")
+    fresh.signal("BLOCK", pdq=near(pdq(drawing(5)), 6))
+    assert [*fresh.upload("/m/lookup", drawing(5)).json()["pdq"]] == ["BLOCK"]
+    create_bank(fresh.caller.services.store, "ALLOW", kind=Kind.ALLOWING)
+    fresh.upload("/c/bank/ALLOW/content", drawing(5)).raise_for_status()
+    answer = fresh.upload("/m/lookup", drawing(5))
     assert (answer.json(), answer.headers[VERDICT]) == ({"pdq": {}}, "clear")
 
 
@@ -361,20 +343,20 @@ def test_files_are_counted_as_what_they_turned_out_to_be(service: Hma) -> None:
     assert counts == {"clear": 1, "unscannable": 2}
 
 
-def test_two_hashes_are_compared_without_any_bank(stored: Hma) -> None:
+def test_two_hashes_are_compared_without_any_bank(fresh: Hma) -> None:
     """Both are the caller's own, so their distance is no secret."""
-    key, value = stored.caller.key(Scope.MATCH), secrets.token_hex(32)
+    key, value = fresh.caller.key(Scope.MATCH), secrets.token_hex(32)
     pairs = {bits: [value, near(value, bits)] for bits in (0, 31, 32, 256)}
     for bits, pair in pairs.items():
-        answer = stored.ask("POST", "/m/compare", key=key, json={"pdq": pair})
+        answer = fresh.ask("POST", "/m/compare", key=key, json={"pdq": pair})
         assert answer.json() == {"pdq": [bits <= 31, {"distance": bits}]}
     both = {"pdq": [value, value.upper()], "sha1": ["0a" * 20, "0b" * 20]}
-    answer = stored.ask("POST", "/m/compare", key=key, json=both)
+    answer = fresh.ask("POST", "/m/compare", key=key, json=both)
     assert answer.json() == {"pdq": [True, {"distance": 0}], "sha1": [False, {"distance": 1}]}
     wrong: list[object] = [{"pdq": [value]}, {"pdq": [value] * 3}, {"pdq": value}, {"tmk": [value, value]}]
     wrong += [{"pdq": [value, value[1:]]}, {"pdq": [value, 7]}, {"pdq": [value, f"{value}\n"]}, {"pdq": {}}]
     for body in (*wrong, [], "pdq", None, 7):
-        refused(stored.ask("POST", "/m/compare", key=key, json=body), 400)
+        refused(fresh.ask("POST", "/m/compare", key=key, json=body), 400)
 
 
 @pytest.mark.parametrize("kind", ["video_md5", "md5", "sha1", "sha256"])

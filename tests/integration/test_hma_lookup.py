@@ -59,6 +59,13 @@ def stored(stores: Place) -> Iterator[Hma]:
         yield service
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Hma]:
+    """A service without banks."""
+    with hma(Place(tmp_path)) as service:
+        yield service
+
+
 def pdq(value: str) -> HashValue:
     """A PDQ hash to bank."""
     return HashValue(HashKind.PDQ, bytes.fromhex(value))
@@ -192,26 +199,26 @@ def test_an_entry_in_quarantine_is_shown(service: Hma) -> None:
     assert "quarantined" in answer.headers[REASONS]
 
 
-def test_the_specimen_is_caught_also_where_nothing_is_banked(stored: Hma) -> None:
+def test_the_specimen_is_caught_also_where_nothing_is_banked(fresh: Hma) -> None:
     """The harmless test picture, under a name that no bank has."""
-    found = stored.lookup(SPECIMEN_PDQ)
+    found = fresh.lookup(SPECIMEN_PDQ)
     assert found == {specimen.BANK: [{"bank_content_id": specimen.ENTRY, "distance": "0"}]}
-    assert stored.get("/c/banks").json() == []
+    assert fresh.get("/c/banks").json() == []
 
 
-def test_nothing_to_compare_with_is_never_an_empty_answer(stored: Hma) -> None:
+def test_nothing_to_compare_with_is_never_an_empty_answer(fresh: Hma) -> None:
     """503 in HMA's words without a bank, with an empty one, one that is switched off, and none of the type."""
     for step in range(3):
         for path in ("/m/lookup", "/m/raw_lookup"):
-            refused(stored.get(path, signal=KNOWN, signal_type="pdq"), 503, "index not yet ready")
+            refused(fresh.get(path, signal=KNOWN, signal_type="pdq"), 503, "index not yet ready")
         if step == 0:
-            stored.bank("LIST")
+            fresh.bank("LIST")
         else:
-            stored.signal("LIST", pdq=KNOWN)
-            stored.change("/c/bank/LIST", enabled_ratio=0)
-    stored.change("/c/bank/LIST", enabled_ratio=1)
-    assert [*stored.lookup(KNOWN)] == ["LIST"]
-    refused(stored.get("/m/lookup", signal=DIGESTS["md5"], signal_type="md5"), 503)  # nobody banked any
+            fresh.signal("LIST", pdq=KNOWN)
+            fresh.change("/c/bank/LIST", enabled_ratio=0)
+    fresh.change("/c/bank/LIST", enabled_ratio=1)
+    assert [*fresh.lookup(KNOWN)] == ["LIST"]
+    refused(fresh.get("/m/lookup", signal=DIGESTS["md5"], signal_type="md5"), 503)  # nobody banked any
 
 
 def test_a_list_that_is_too_old_lets_nothing_be_clear(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ def stored(stores: Place) -> Iterator[Hma]:
         yield service
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Hma]:
+    """A service without banks."""
+    with hma(Place(tmp_path)) as service:
+        yield service
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hma]:
     """A service with one hash in a bank LIST."""
@@ -33,20 +40,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hma]:
         yield service
 
 
-def test_it_is_alive_at_once_and_loaded_when_something_is_banked(stored: Hma) -> None:
+def test_it_is_alive_at_once_and_loaded_when_something_is_banked(fresh: Hma) -> None:
     """Plain text in HMA's words, for anyone; an empty list of banks is not loaded, for nothing is compared with it."""
 
     def says(path: str) -> tuple[int, str, str]:
-        answer = stored.get(path, key="")
+        answer = fresh.get(path, key="")
         return answer.status_code, answer.text, answer.headers["content-type"].partition(";")[0]
 
     assert says("/status/live") == (200, "I-AM-ALIVE", "text/plain")
     assert says("/status") == (503, "INDEX-NOT-LOADED", "text/plain")
-    stored.bank("LIST")
+    fresh.bank("LIST")
     assert says("/status") == (503, "INDEX-NOT-LOADED", "text/plain")
-    stored.signal("LIST", pdq=secrets.token_hex(32))
+    fresh.signal("LIST", pdq=secrets.token_hex(32))
     assert says("/status") == (200, "I-AM-ALIVE", "text/plain")
-    stored.change("/c/bank/LIST", enabled_ratio=0)
+    fresh.change("/c/bank/LIST", enabled_ratio=0)
     assert says("/status") == (503, "INDEX-NOT-LOADED", "text/plain")
     assert says("/status/live") == (200, "I-AM-ALIVE", "text/plain")
 
@@ -144,25 +151,25 @@ def test_types_of_signals_and_of_content_are_listed(service: Hma) -> None:
     ]
 
 
-def test_hma_defect_a_type_of_signal_can_be_switched_off(stored: Hma) -> None:
+def test_hma_defect_a_type_of_signal_can_be_switched_off(fresh: Hma) -> None:
     """HMA's PUT always fails with 500, and a ratio of 0 counts as on: here look-ups by the type are refused."""
     pdq, sha1 = secrets.token_hex(32), secrets.token_hex(20)
-    stored.signal(stored.bank("LIST"), pdq=pdq, sha1=sha1)
-    answer = stored.ask("PUT", "/c/signal_type/sha1", json={"enabled_ratio": 0})
+    fresh.signal(fresh.bank("LIST"), pdq=pdq, sha1=sha1)
+    answer = fresh.ask("PUT", "/c/signal_type/sha1", json={"enabled_ratio": 0})
     assert answer.status_code == 200, answer.text
-    assert {one["name"]: one["enabled_ratio"] for one in stored.get("/c/signal_type").json()}["sha1"] == 0
+    assert {one["name"]: one["enabled_ratio"] for one in fresh.get("/c/signal_type").json()}["sha1"] == 0
     for path in ("/m/lookup", "/m/raw_lookup"):
-        refused(stored.get(path, signal=sha1, signal_type="sha1"), 400)
-    assert [*stored.lookup(pdq)] == ["LIST"]
-    stored.change("/c/signal_type/sha1", enabled_ratio=1)
-    assert [*stored.lookup(sha1, "sha1")] == ["LIST"]
+        refused(fresh.get(path, signal=sha1, signal_type="sha1"), 400)
+    assert [*fresh.lookup(pdq)] == ["LIST"]
+    fresh.change("/c/signal_type/sha1", enabled_ratio=1)
+    assert [*fresh.lookup(sha1, "sha1")] == ["LIST"]
     for wrong in (7, -1, "x", "nan", None):
-        answer = stored.ask("PUT", "/c/signal_type/sha1", json={"enabled_ratio": wrong})
+        answer = fresh.ask("PUT", "/c/signal_type/sha1", json={"enabled_ratio": wrong})
         refused(answer, 422 if answer.status_code == 422 else 400)
-    refused(stored.ask("PUT", "/c/signal_type/sha1", json={}), 422)
-    unknown = stored.ask("PUT", "/c/signal_type/tmk", json={"enabled_ratio": 0})
+    refused(fresh.ask("PUT", "/c/signal_type/sha1", json={}), 422)
+    unknown = fresh.ask("PUT", "/c/signal_type/tmk", json={"enabled_ratio": 0})
     refused(unknown, 404 if unknown.status_code == 404 else 400)
-    assert [*stored.lookup(sha1, "sha1")] == ["LIST"]
+    assert [*fresh.lookup(sha1, "sha1")] == ["LIST"]
 
 
 def test_there_are_no_exchanges_and_whoever_asks_for_one_is_told_so(service: Hma) -> None:
