@@ -228,7 +228,7 @@ class Load:
                 self.ledger.added.update(zip(rows, digests, strict=True))
             if turn % 3 == 0:
                 self._remove(client, rows[0])
-        if turn % 10 == 0:
+        if turn % 5 == 0:
             wanted = {"name": f"load-{secrets.token_hex(8)}", "scopes": ["match"]}
             answer = self._sure(client, "POST", "/v1/keys", wanted)
             if made := self._acknowledged(answer, 201):
