@@ -163,12 +163,24 @@ class Cluster:
     def kill(self) -> None:
         """Kill every process of the server at once."""
         if self._server is not None:
+            self._signal(signal.SIGKILL)
+            self._server.wait(60)
+            self._server = None
+
+    def halt(self) -> None:
+        """Have it answer nobody, though it is there; until :meth:`go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have it answer again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._server is not None:
             children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
             for process in (self._server.pid, *map(int, children)):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-            self._server.wait(60)
-            self._server = None
+                    os.kill(process, number)
 
 
 def server_programs() -> Path | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Final, NamedTuple, Self
 
@@ -24,6 +26,9 @@ MOST_UNKNOWN: Final = 64
 
 RETRY_SECONDS: Final = 0.2
 """How long a database that failed is not asked again, so that nobody queues for it."""
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long a request waits for a database that does not answer at all."""
 
 
 class _Known(NamedTuple):
@@ -53,6 +58,7 @@ class KeyRing:
         self._unknown_until = 0.0
         self._failure = ""
         self._failed_until = 0.0
+        self._silent_until = 0.0
         self._ticker = Ticker("rempart-keys", self._refresh, REFRESH_SECONDS)
 
     def __enter__(self) -> Self:
@@ -91,7 +97,7 @@ class KeyRing:
         sure, key = self._recall(digest)
         if sure:
             return key
-        with self._lock:
+        with self._patiently():
             sure, key = self._recall(digest)  # someone else may have asked while this one waited
             if sure:
                 return key
@@ -103,6 +109,23 @@ class KeyRing:
             if key is None:
                 self._remember_unknown(digest)
         return key if key is not None and _holds(key, self._clock) else None
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """The lock, unless whoever has it waits for a database that does not answer: then nobody queues for it.
+
+        Raises:
+            StoreError: it does not answer.
+        """
+        if time.monotonic() < self._silent_until:
+            raise StoreError("the database does not answer")
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
+            self._silent_until = time.monotonic() + RETRY_SECONDS
+            raise StoreError("the database does not answer")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _recall(self, digest: bytes) -> tuple[bool, Key | None]:
         known, now = self._known, time.monotonic()
