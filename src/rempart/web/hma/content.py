@@ -167,7 +167,8 @@ def drop_content(request: AnyRequest, name: FromPath[str], number: FromPath[int]
 
 
 async def _content(request: AnyRequest, file: File, bank: Row[Any]) -> Content:
-    outcome: Hashed | Unscannable = await hashed(services_of(request.scope), file, turned=bank.turned)
+    # Turned forms belong to what is asked, not to what is banked; and videos are banked in more frames.
+    outcome: Hashed | Unscannable = await hashed(services_of(request.scope), file, banking=True)
     if isinstance(outcome, Hashed) and outcome.partial is None:
         if outcome.is_video != (file.content is ContentType.VIDEO):
             raise Problem(Code.UNSCANNABLE, f"The file is no {file.content}.")

@@ -124,14 +124,16 @@ def _kind(request: AnyRequest) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def hashed(services: Services, file: File, *, turned: bool = False) -> Hashed | Unscannable:
+async def hashed(
+    services: Services, file: File, *, turned: bool = False, banking: bool = False
+) -> Hashed | Unscannable:
     """What the decoding children make of a file.
 
     Raises:
         Problem: too many files wait to be decoded.
         DecoderError: no child can be started.
     """
-    return (await services.pool.hash([file.source], turned=turned))[0]
+    return (await services.pool.hash([file.source], turned=turned, banking=banking))[0]
 
 
 async def signals(services: Services, file: File, types: Sequence[SignalType]) -> dict[str, str]:
