@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -264,6 +265,45 @@ def test_what_could_not_be_written_is_kept_for_the_next_time(
                 watch.flush()
         assert 1 in watch
         assert watch.flush() == [1]
+
+
+def test_a_watch_that_does_not_recall_never_waits_for_the_database(
+    stores: Place, store: Store, clock: Calendar
+) -> None:
+    """Also while it is being written by others: who counts is who answers look-ups. Nothing that is counted is lost."""
+    before = FloodWatch(store, RULE, clock=clock)
+    for number in range(3):
+        before.see(near(1, number))
+    before.flush()
+    with stores.open() as own:
+        watch = FloodWatch(own, RULE, recalls=False, clock=clock)
+        watch.flush()
+        watch.see(near(1, 3))
+        with ThreadPoolExecutor(2) as threads:
+            with store.write() as connection:
+                store.lock(connection, "floods")
+                flushing = threads.submit(watch.flush)
+                assert not wait([flushing], 0.2).done
+                for number in range(RULE.threshold):
+                    threads.submit(watch.see, near(2, number)).result(timeout=5)
+                threads.submit(watch.see, near(1, 4)).result(timeout=5)
+                assert [entry in watch for entry in (1, 2)] == [False, True]
+            assert flushing.result() == []
+        assert [entry in watch for entry in (1, 2)] == [False, True]
+        assert watch.flush() == [1, 2]
+        assert [record.looks for record in list_quarantine(store, "A")] == [5, 5]
+
+
+def test_a_watch_that_has_counted_nothing_writes_nothing(stores: Place, store: Store, clock: Calendar) -> None:
+    """It would make others wait; what they decide it learns all the same."""
+    with stores.open() as own, ThreadPoolExecutor(1) as threads:
+        watch = FloodWatch(own, RULE, clock=clock)
+        watch.flush()
+        flooded(store, clock, 1)
+        with store.write() as connection:
+            store.lock(connection, "floods")
+            assert threads.submit(watch.flush).result(timeout=5) == []
+        assert 1 in watch
 
 
 def test_where_nothing_can_be_written_a_flood_is_noticed_within_the_run(store: Store, clock: Calendar) -> None:

@@ -29,7 +29,7 @@ ACTS = {
     "lists.entries.import_hashes": Act.HASHES_IMPORTED,
     "lists.entries.remove_entries": Act.ENTRIES_REMOVED,
     "lists.loader.compact_bank": Act.BANK_COMPACTED,
-    "lists.quarantine.FloodWatch.flush": Act.ENTRIES_QUARANTINED,
+    "lists.quarantine.FloodWatch._kept": Act.ENTRIES_QUARANTINED,
     "lists.quarantine.decide_quarantine": Act.QUARANTINE_DECIDED,
     "lists.signal_types.set_enabled_ratio": Act.SIGNAL_TYPE_CHANGED,
     "people.keys.create_key": Act.KEY_CREATED,
@@ -172,7 +172,7 @@ def test_a_function_that_writes_is_told_who_acts_and_records_it(name: str) -> No
 
 def test_the_service_always_says_who_acts() -> None:
     """Else what a key does would be recorded as done by the user who runs the service."""
-    acting = {name.split(".")[-1] for name in ACTS} - {"flush", "_record"}  # which no request calls
+    acting = {name.split(".")[-1] for name in ACTS} - {"_kept", "_record"}  # which no request calls
     calls = [
         (file.name, call.lineno, {each.arg for each in call.keywords})
         for file in sorted((ROOT / "web").rglob("*.py"))

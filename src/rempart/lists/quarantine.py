@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
+from typing import Final
 
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
@@ -19,6 +20,9 @@ from rempart.lists.entries import BATCH, named, spelled
 from rempart.matching.flood import FloodRule, Looks, Sighting
 from rempart.store import Store, among
 from rempart.store.tables import QuarantineState, entries, flood_samples, quarantines
+
+_TIDY: Final = timedelta(hours=1)
+"""How often what is too old to count is deleted."""
 
 
 class QuarantineRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +53,28 @@ class FloodWatch:
         ...
         watch.flush()
 
-    Counting never waits for the database: it is written by :meth:`flush`, to be called at the end and every second or
-    so of a long run, and an entry goes into quarantine for this process at once. Processes that count at the same time
-    add up. Where the database cannot be written, counts last as long as the watch.
+    Counts are written by :meth:`flush`, to be called at the end and every second or so of a long run, while counting
+    goes on. An entry goes into quarantine for this process at once. Processes that count at the same time add up. Where
+    the database cannot be written, counts last as long as the watch.
     """
 
-    def __init__(self, store: Store, rule: FloodRule, *, actor: str | None = None, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rule: FloodRule,
+        *,
+        recalls: bool = True,
+        actor: str | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         """Read which entries are in quarantine.
 
         Args:
             store: the database.
             rule: when an entry goes into quarantine.
+            recalls: whether the first picture that comes near an entry has what was counted before read from the
+                database. Without, counting never waits for it, and earlier counts are added when the next ones are
+                written.
             actor: who counts; the user of this process by default.
             clock: the time.
 
@@ -68,11 +83,14 @@ class FloodWatch:
         """
         self._store = store
         self._rule = rule
+        self._recalls = recalls
         self._actor = actor
         self._clock = clock
         self._lock = Lock()
+        self._flushing = Lock()
         self._looks: dict[int, Looks] = {}
         self._radii: dict[int, int] = {}
+        self._tidied: datetime | None = None
         with store.read() as connection:
             self._states = _states(connection)
 
@@ -85,21 +103,16 @@ class FloodWatch:
         """Count a picture that came near an entry, unless a person or a flood has decided about the entry.
 
         Raises:
-            StoreError: the database cannot be read.
+            StoreError: the database cannot be read, if this watch recalls what it holds.
         """
         with self._lock:
             entry = sighting.entry
             if entry in self._states:
                 return
-            now = self._clock()
-            if entry not in self._looks:
-                with self._store.read() as connection:
-                    self._looks[entry] = _looks(connection, [entry]).get(entry, {})
-            looks = self._rule.see(self._rule.fresh(self._looks[entry], now), sighting.hash, now, sighting.radius)
-            self._looks[entry] = looks
-            self._radii[entry] = sighting.radius
-            if self._rule.is_flood(looks):
-                self._states[entry] = QuarantineState.QUARANTINED
+            looks = self._looks.get(entry)
+            if looks is None:
+                looks = self._recalled(entry) if self._recalls else {}
+            self._count(entry, {sighting.hash: self._clock()}, sighting.radius, before=looks)
 
     def flush(self) -> list[int]:
         """Write what was counted, and learn what others counted and people decided.
@@ -112,30 +125,74 @@ class FloodWatch:
         """
         if self._store.mode != "rw":
             return []
-        with self._lock:
-            now = self._clock()
-            with self._store.write() as connection:
-                self._store.lock(connection, "floods")
-                seen = sorted(self._looks)
-                parts = [seen[start : start + BATCH] for start in range(0, len(seen), BATCH)]
-                flooded = [entry for part in parts for entry in self._write(connection, part, now)]
-                _forget_old(connection, now - self._rule.window)
-                states = _states(connection)
-                if flooded:
-                    details = {"entries": spelled(ranges(flooded))}
-                    record(connection, self._actor, Act.ENTRIES_QUARANTINED, "quarantine", details, clock=self._clock)
-            self._states = states
-            self._looks.clear()
-            self._radii.clear()
+        with self._flushing:
+            with self._lock:
+                looks, self._looks = self._looks, {}
+                radii, self._radii = self._radii, {}
+            try:
+                flooded, states = self._kept(looks, radii)
+            except BaseException:
+                with self._lock:
+                    for entry, seen in looks.items():
+                        self._count(entry, self._looks.get(entry, {}), radii[entry], before=seen)
+                raise
+            with self._lock:
+                self._states = states
+                for entry, seen in self._looks.items():  # which came meanwhile
+                    if self._rule.is_flood(seen):
+                        self._states.setdefault(entry, QuarantineState.QUARANTINED)
         return flooded
 
-    def _write(self, connection: Connection, seen: Sequence[int], now: datetime) -> list[int]:
+    def _recalled(self, entry: int) -> Looks:
+        with self._store.read() as connection:
+            return _looks(connection, [entry]).get(entry, {})
+
+    def _count(self, entry: int, seen: Looks, radius: int, *, before: Looks) -> None:
+        """Add what was seen near an entry to what was seen before; the caller holds the lock."""
+        looks = self._rule.merge(self._rule.fresh(before, self._clock()), seen, radius)
+        self._looks[entry] = looks
+        self._radii[entry] = radius
+        if self._rule.is_flood(looks):
+            self._states[entry] = QuarantineState.QUARANTINED
+
+    def _kept(
+        self, looks: Mapping[int, Looks], radii: Mapping[int, int]
+    ) -> tuple[list[int], dict[int, QuarantineState]]:
+        """Write counts: the entries that went into quarantine by them, and what is decided of which entry now."""
+        now = self._clock()
+        tidy = self._tidied is None or not timedelta(0) <= now - self._tidied < _TIDY
+        if not looks and not tidy:
+            # Nobody else shall wait for a writer who has nothing to write.
+            with self._store.read() as connection:
+                return [], _states(connection)
+        with self._store.write() as connection:
+            self._store.lock(connection, "floods")
+            seen = sorted(looks)
+            parts = [seen[start : start + BATCH] for start in range(0, len(seen), BATCH)]
+            flooded = [entry for part in parts for entry in self._write(connection, part, looks, radii, now)]
+            if tidy:
+                _forget_old(connection, now - self._rule.window)
+            if flooded:
+                details = {"entries": spelled(ranges(flooded))}
+                record(connection, self._actor, Act.ENTRIES_QUARANTINED, "quarantine", details, clock=self._clock)
+            states = _states(connection)
+        self._tidied = now if tidy else self._tidied
+        return flooded, states
+
+    def _write(
+        self,
+        connection: Connection,
+        seen: Sequence[int],
+        counted: Mapping[int, Looks],
+        radii: Mapping[int, int],
+        now: datetime,
+    ) -> list[int]:
         there = _undecided(connection, seen)
         known = _looks(connection, there)
         flooded, rows = [], []
         for entry in there:
-            mine, others = (self._rule.fresh(looks, now) for looks in (self._looks[entry], known.get(entry, {})))
-            looks = self._rule.merge(others, mine, self._radii[entry])
+            mine, others = (self._rule.fresh(looks, now) for looks in (counted[entry], known.get(entry, {})))
+            looks = self._rule.merge(others, mine, radii[entry])
             rows += [{"entry_id": entry, "value": value, "seen_at": seen} for value, seen in looks.items()]
             if self._rule.is_flood(looks):
                 flooded.append(entry)

@@ -62,7 +62,7 @@ def running_services(
     with contextlib.ExitStack() as running:
         screener = PromptScreener.of(settings.prompts)
         store = running.enter_context(open_store(settings.data_path, settings.store))
-        watch = FloodWatch(store, FloodRule.of(settings.matching), clock=clock)
+        watch = FloodWatch(store, FloodRule.of(settings.matching), recalls=False, clock=clock)
         flushing = Ticker("rempart-floods", watch.flush, _FLUSH_SECONDS)
         flushing.start()
         running.callback(flushing.stop)
