@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.integration.hma_caller import REASONS, VERDICT, Hma, hma, near, refused
+from tests.integration.hma_caller import REASONS, VERDICT, Hma, drawing, hma, near, refused
 from tests.stores import Place
 
 from rempart.lists import Content, HashValue, add_contents, create_bank
@@ -309,6 +309,18 @@ def test_a_bank_takes_part_in_its_share_of_look_ups_repeatably_by_seed(service: 
     native = {"items": [{"pdq": value}]}
     answer = service.caller.ask("POST", "/v1/match/hashes", key=service.caller.all_scopes, json=native)
     assert answer.json()["results"][0]["verdict"] == "match"
+
+
+def test_a_look_up_in_which_no_bank_takes_part_is_not_called_clear(fresh: Hma) -> None:
+    """HMA's clients get its empty answer; the verdict beside it says that nothing was compared."""
+    value = secrets.token_hex(32)
+    fresh.signal(fresh.bank("SELDOM", enabled_ratio=0.001), pdq=value)
+    key = fresh.caller.key(Scope.MATCH)
+    answer = fresh.get("/m/lookup", key=key, signal=value, signal_type="pdq", seed="seed-1")
+    assert (answer.json(), answer.headers[VERDICT]) == ({}, "unscannable")
+    answer = fresh.upload("/m/lookup", drawing(1), key=key, seed="seed-1")
+    assert (answer.json(), answer.headers[VERDICT]) == ({"pdq": {}}, "unscannable")
+    assert fresh.findings(key) == []
 
 
 def test_hma_defect_bypass_coinflip_is_honoured_by_get_look_ups_too(service: Hma) -> None:

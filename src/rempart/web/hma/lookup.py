@@ -43,6 +43,9 @@ from rempart.web.uploading import FileOperation
 
 _NOT_READY: Final = "index not yet ready: no blocking bank that was asked for holds anything"
 
+_NOT_COMPARED: Final = {"x-rempart-verdict": Outcome.UNSCANNABLE.value}
+"""What is said when chance left nothing to compare with: no hits, which must not be called clear."""
+
 
 class Draw(NamedTuple):
     """Which banks take part in a look-up, and by what chance.
@@ -162,7 +165,7 @@ async def _signal(request: AnyRequest, signal: str, signal_type: str, draw: Draw
     takes_part = draw.wants(one, services.signal_types.ratio(one.name))
     matcher = draw.matcher(request)
     if matcher is None or not takes_part:
-        return [], {}  # nothing was compared, so there is no verdict
+        return [], _NOT_COMPARED
     digests = msgspec.convert({one.kind.value: value}, ItemDigests)
     return await _compared(request, hash_item(digests, f"hma:{one.kind}:{value}"), matcher)
 
@@ -181,7 +184,7 @@ async def _file(
     looks = not named or any(one.kind is HashKind.PDQ for one in wanted)
     item = await _item(services, file, looks=looks, matcher=matcher)
     hits: list[Match] = []
-    headers: dict[str, str] = {}
+    headers = _NOT_COMPARED
     if matcher is not None:
         hits, headers = await _compared(request, item, matcher)
     tells = sees_distances(key_of(request))
