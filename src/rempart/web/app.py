@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from litestar import Litestar, Router
+from litestar import Litestar, MediaType, Router
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -17,14 +17,25 @@ from litestar.types import ControllerRouterHandler, LifeSpanReceive, LifeSpanSco
 import rempart
 from rempart.people import Permission
 from rempart.web import hma, ops, v1
+from rempart.web.described import FETCHING, problems
 from rempart.web.gate import Gate
 from rempart.web.guards import PERMISSION, check_routes, handlers, permitted
-from rempart.web.problems import HANDLERS
+from rempart.web.problems import HANDLERS, HMA_PREFIX, Code
 from rempart.web.requests import ServiceRequest
 from rempart.web.services import STATE, Services
 
 __all__ = ["Application", "Services", "create_app"]
 
+_OF_HMA: Final = (
+    Code.NOT_FOUND,
+    Code.INVALID_HASH,
+    Code.UNSCANNABLE,
+    Code.ALREADY_THERE,
+    Code.INCOMPLETE,
+    Code.DISTANCE_FORBIDDEN,
+    Code.NOTHING_TO_COMPARE,
+    *FETCHING,
+)
 ROUTES: Final[Sequence[ControllerRouterHandler]] = (*ops.ROUTES, *v1.ROUTES, *hma.ROUTES)
 
 
@@ -74,8 +85,19 @@ def create_app(services: Services, *, routes: Sequence[ControllerRouterHandler] 
         logging_config=None,  # what failed is logged by rempart.web.problems, without its text
         debug=False,
     )
-    app.gate = Gate(partial(Litestar.__call__, app), services, check_routes(app), _methods(app))
+    checked = check_routes(app)
+    _describe(app)
+    app.gate = Gate(partial(Litestar.__call__, app), services, checked, _methods(app))
     return app
+
+
+def _describe(app: Litestar) -> None:
+    """Tell of each route what the framework cannot know: whether it takes a key, and what HMA's clients may be told."""
+    for route, handler in handlers(app):
+        if handler.opt[PERMISSION] is Permission.OPEN:
+            handler.security = [{}]
+        elif route.path.startswith(f"{HMA_PREFIX}/") and not handler.responses:
+            handler.responses = problems(*_OF_HMA, body=True, media_type=MediaType.JSON)
 
 
 def _methods(app: Litestar) -> dict[str, str]:

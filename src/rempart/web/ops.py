@@ -7,13 +7,14 @@ from typing import Final
 from anyio import to_thread
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from rempart.people import Permission
 from rempart.web import metrics
 from rempart.web.guards import PERMISSION
-from rempart.web.problems import Code, Problem
+from rempart.web.problems import MEDIA_TYPE, Code, Problem, ProblemBody
 from rempart.web.services import Services, services_of
 
 AnyRequest = Request[object, object, State]
@@ -25,7 +26,13 @@ def healthz() -> str:
     return "alive\n"
 
 
-@get("/readyz", opt={PERMISSION: Permission.OPEN}, media_type=MediaType.TEXT, sync_to_thread=False)
+@get(
+    "/readyz",
+    opt={PERMISSION: Permission.OPEN},
+    media_type=MediaType.TEXT,
+    sync_to_thread=False,
+    responses={503: ResponseSpec(ProblemBody, description="They do not.", media_type=MEDIA_TYPE)},
+)
 def readyz(request: AnyRequest) -> str:
     """Say whether look-ups work: 200, or 503 with the reason as the problem's code."""
     lack = not_ready(services_of(request.scope))
