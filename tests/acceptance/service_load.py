@@ -37,15 +37,10 @@ REQUESTS_OF_A_CONNECTION = 10
 
 
 class Answer(NamedTuple):
-    """What a client was told.
-
-    Attributes:
-        repeated: whether the request was sent more than once, since the answer to an earlier one never came.
-    """
+    """What a client was told."""
 
     status: int
     body: Any
-    repeated: bool
 
 
 class Known(NamedTuple):
@@ -139,9 +134,7 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def ask(
-        self, method: str, path: str, content: object = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, content: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request: the status, and the body, decoded if it is JSON. Bytes are sent as they are.
 
         Raises:
@@ -160,7 +153,7 @@ class Client:
         except BaseException:
             self.close()
             raise
-        return answer.status, json.loads(said) if "json" in (answer.getheader("content-type") or "") else said
+        return Answer(answer.status, json.loads(said) if "json" in (answer.getheader("content-type") or "") else said)
 
 
 class Load:
@@ -223,6 +216,8 @@ class Load:
         items = [{"md5": digest, "note": "under load"} for digest in digests]
         answer = self._sure(client, "POST", f"/v1/banks/{BANK}/entries", {"items": items})
         if body := self._acknowledged(answer, 201):
+            if not all(row["new"] for row in body["results"]):
+                self._wrong(f"what was banked once is not new: {body}")
             rows = [row["entry"] for row in body["results"]]
             with self._changing:
                 self.ledger.added.update(zip(rows, digests, strict=True))
@@ -239,9 +234,6 @@ class Load:
         with self._changing:
             self.ledger.removing.add(entry)
         answer = self._sure(client, "DELETE", f"/v1/banks/{BANK}/entries/{entry}")
-        # Not there is what a client hears whose first request was carried out by one that died before it could say so.
-        if answer is not None and answer.repeated and answer.status == 404:
-            answer = answer._replace(status=200)
         if self._acknowledged(answer, 200):
             with self._changing:
                 self.ledger.removed.add(entry)
@@ -296,27 +288,21 @@ class Load:
     ) -> Answer | None:
         """What comes of a request that is sent until it is answered; None when the load ends before."""
         named = {"idempotency-key": secrets.token_hex(16)} | dict(headers or {})
-        repeated = False
         while not self._stop.is_set():
-            try:
-                status, body = client.ask(method, path, content, named)
-            except (OSError, http.client.HTTPException):
-                status, body = 503, None
-            if status != 503:
-                return Answer(status, body, repeated)
-            repeated = True
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = client.ask(method, path, content, named)
+                if answer.status != 503:
+                    return answer
             with self._changing:
                 self.ledger.interrupted += 1
             self._stop.wait(PAUSE_SECONDS)
         return None
 
     def _acknowledged(self, answer: Answer | None, status: int) -> Any:  # noqa: ANN401 -- a decoded answer
-        """The body of an answer that has this status; an answer that is neither that nor a sign of trouble is wrong."""
+        """The body of an answer that has this status. Any other is wrong, also to a request that was sent again."""
         if answer is None or answer.status == status:
             return answer and answer.body
-        # A process died between the act and its note of it: the client hears that nobody knows, and nothing is doubled.
-        if not (answer.repeated and answer.status == 409):
-            self._wrong(f"{status} was due, and this came: {answer}")
+        self._wrong(f"{status} was due, and this came: {answer}")
         return None
 
     def _wrong(self, what: str) -> None:
