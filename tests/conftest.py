@@ -72,7 +72,9 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     ``stores.environ`` has commands use it, ``stores.folder`` is its data folder and ``stores.dialect`` its kind.
     """
     if request.param == "sqlite":
-        yield Place(tmp_path / "data")
+        place = Place(tmp_path / "data")
+        place.make()
+        yield place
         return
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as settings:
