@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from threading import Thread
@@ -104,6 +105,31 @@ def test_what_comes_while_a_transaction_is_under_way_goes_into_the_next(store: S
         asyncio.run(ask(findings))
         assert sorted(name for name, _ in kept(store)) == sorted(names)
         assert clock.asked <= 2
+
+
+def test_while_requests_come_together_there_are_fifty_transactions_a_second_at_most(store: Store) -> None:
+    """Each costs as much as several look-ups. Who asks one after the other is not held up by that."""
+    clock = Moments()
+
+    async def together(findings: Findings) -> float:
+        started = time.monotonic()
+        tasks = []
+        for number in range(150):
+            tasks.append(asyncio.create_task(findings.hand_on([finding(f"together-{number}")])))
+            await asyncio.sleep(0.002)
+        await asyncio.gather(*tasks)
+        return time.monotonic() - started
+
+    async def one_after_the_other(findings: Findings) -> None:
+        for number in range(30):
+            await findings.hand_on([finding(f"alone-{number}")])
+
+    with Findings(store, clock=clock) as findings:
+        asyncio.run(one_after_the_other(findings))
+        assert clock.asked == 30
+        seconds = asyncio.run(together(findings))
+    assert clock.asked - 30 <= seconds * 50 + 10
+    assert len(kept(store)) == 180
 
 
 def test_of_findings_of_one_source_only_the_first_is_kept(store: Store) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -32,6 +33,8 @@ MOST_MATCHES: Final = 100
 MOST_WAITING_BYTES: Final = 32 << 20
 """Of findings that are not committed yet, in one process; what comes beyond is refused."""
 
+_PACE_SECONDS: Final = 0.02  # from one transaction to the next, when requests come together
+_ALONE: Final = 8  # transactions of a single request in a row, after which they do not
 _AT_ONCE: Final = 10_000  # entries asked for in one statement; SQLite takes 32,766 parameters
 _STRICTEST: Final = (Harm.CSAM, Harm.EXPLOITATIVE, Harm.NCII_ADULT, Harm.OTHER)
 
@@ -135,8 +138,10 @@ class Findings:
     """Puts the findings of all requests of a process into the outbox, in a thread of its own.
 
     A transaction for each request would be more than a disk can take. So what comes while one is under way is gathered
-    and goes into the next; when nothing is under way it is committed at once. Each request hears of the commit alone
-    that holds its findings, or of its failure.
+    and goes into the next; when nothing is under way it is committed at once. While requests come together there are at
+    most fifty transactions a second, because each of them costs as much as several look-ups; a client that asks one
+    after the other never waits for that. Each request hears of the commit alone that holds its findings, or of its
+    failure.
     """
 
     def __init__(self, store: Store, *, clock: Clock = utc_now, most_waiting: int = MOST_WAITING_BYTES) -> None:
@@ -154,6 +159,7 @@ class Findings:
         self._queue: list[_Waiting] = []
         self._size = 0
         self._open = False
+        self._closing = Event()
         self._thread: Thread | None = None
 
     def __enter__(self) -> Self:
@@ -167,6 +173,7 @@ class Findings:
         """Begin to commit."""
         if self._thread is None:
             self._open = True
+            self._closing.clear()
             self._thread = Thread(target=self._run, name="rempart-findings", daemon=True)
             self._thread.start()
 
@@ -174,6 +181,7 @@ class Findings:
         """Take nothing more, and wait until what was taken is committed."""
         with self._changed:
             self._open = False
+            self._closing.set()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
@@ -213,22 +221,27 @@ class Findings:
         return await waiting.kept
 
     def _run(self) -> None:
+        alone = _ALONE
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or not self._open)
                 batch, self._queue = self._queue, []
             if not batch:
                 return
+            started = time.monotonic()
             try:
                 outcome: Mapping[int, str] | Exception = self._commit(batch)
             except Exception as error:  # noqa: BLE001 -- told to each request; the thread must go on
                 outcome = error
             with self._changed:
                 self._size -= sum(waiting.size for waiting in batch)
+                alone = 0 if self._queue or len(batch) > 1 else alone + 1
             for loop in {waiting.loop for waiting in batch}:
                 mine = [waiting for waiting in batch if waiting.loop is loop]
                 with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
                     loop.call_soon_threadsafe(_settle, mine, outcome)
+            if alone < _ALONE:
+                self._closing.wait(started + _PACE_SECONDS - time.monotonic())
 
     def _commit(self, batch: Sequence[_Waiting]) -> Mapping[int, str]:
         payloads = {dedupe: payload for waiting in reversed(batch) for dedupe, payload in waiting.payloads.items()}
