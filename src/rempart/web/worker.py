@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import resource
 import signal
@@ -17,13 +18,14 @@ import sys
 import time
 from email.utils import formatdate
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvicorn
 import uvloop
 
-from rempart.errors import ExitCode, RempartError
+from rempart.errors import ConfigError, ExitCode, RempartError
+from rempart.settings import ServeSettings
 from rempart.web import metrics
 from rempart.web.app import create_app
 from rempart.web.channel import EMPTY, READY, WAITING, Order
@@ -66,20 +68,7 @@ def run(listening: socket.socket, channel: socket.socket) -> None:
 async def _serve(services: Services, listening: socket.socket, channel: socket.socket) -> None:
     limits = services.settings.serve
     shared = Shared(limits)
-    config = uvicorn.Config(
-        create_app(services),
-        http=Connection,
-        interface="asgi3",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(limits.trusted_proxies),
-        forwarded_allow_ips=list(limits.trusted_proxies),
-        timeout_keep_alive=max(1, round(limits.idle_seconds)),
-    )
-    config.load()
+    config = configured(limits, create_app(services))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,6 +84,36 @@ async def _serve(services: Services, listening: socket.socket, channel: socket.s
     keeping.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await keeping
+
+
+def configured(limits: ServeSettings, app: Any) -> uvicorn.Config:  # noqa: ANN401 -- any app of ASGI
+    """How connections reach the app.
+
+    Raises:
+        ConfigError: a trusted proxy is neither an address nor a network.
+    """
+    for proxy in limits.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:  # a name or a star would trust nobody, or everybody
+            raise ConfigError(
+                "serve.trusted_proxies takes addresses and networks, such as 10.0.0.7 or 10.0.0.0/8"
+            ) from None
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(limits.trusted_proxies),
+        forwarded_allow_ips=list(limits.trusted_proxies),
+        timeout_keep_alive=max(1, round(limits.idle_seconds)),
+    )
+    config.load()
+    return config
 
 
 async def _keep(services: Services, shared: Shared, channel: socket.socket) -> None:
