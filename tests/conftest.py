@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+# Read when numpy is imported. As the decoding children and the service have it: threads for small matrices only wait.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
