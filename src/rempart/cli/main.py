@@ -116,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Code 1 always means "something was found", never a crash: whatever is not foreseen ends with 5.
     """
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # read when numpy is imported: our matrices are too small for threads
     sys.exit(run(arguments))
 
 
