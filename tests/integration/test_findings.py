@@ -129,7 +129,7 @@ def test_while_requests_come_together_there_are_fifty_transactions_a_second_at_m
         return sorted(later - earlier for earlier, later in pairwise(moments))
 
     with Findings(store, clock=clock) as findings:
-        assert asyncio.run(one_after_the_other(findings))[5] < 1 / 50  # however busy the machine is
+        assert asyncio.run(one_after_the_other(findings))[5] < 0.015  # however busy the machine is
         seconds = asyncio.run(together(findings))
     assert clock.asked - 30 <= seconds * 50 + 10
     assert len(kept(store)) == 180
