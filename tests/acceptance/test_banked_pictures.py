@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
@@ -19,7 +20,7 @@ def rempart(*arguments: str | Path, data_home: Path) -> list[dict[str, Any]]:
     """The rows that a command prints; it may find something, but must not fail."""
     done = subprocess.run(
         [Path(sys.executable).with_name("rempart"), *arguments],
-        env={"XDG_DATA_HOME": str(data_home), "HOME": str(data_home)},
+        env=os.environ | {"XDG_DATA_HOME": str(data_home)},
         capture_output=True,
         text=True,
         check=False,
@@ -37,53 +38,54 @@ def pictures(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Banked(NamedTuple):
+    """A data folder in which every picture is banked, and the entry of each, by its path."""
+
+    data_home: Path
+    entries: dict[str, int]
+
+
 @pytest.fixture(scope="module")
-def data_home(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in which every picture is banked."""
+def banked(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Banked:
+    """All pictures in one bank."""
     folder = tmp_path_factory.mktemp("data")
     rempart("bank", "create", "ALL", data_home=folder)
-    added = rempart("bank", "add", "ALL", pictures, data_home=folder)
-    assert len(added) == len({row["entry"] for row in added}) == 3250
-    return folder
+    entries = {row["path"]: row["entry"] for row in rempart("bank", "add", "ALL", pictures, data_home=folder)}
+    assert len(entries) == len(set(entries.values())) == 3250
+    return Banked(folder, entries)
 
 
-def copies_of(path: Path, folder: Path) -> Iterator[Path]:
+def make_copies(path: Path, folder: Path) -> None:
     """The copies that people make: smaller, in other formats, compressed hard."""
+    folder.mkdir()
     picture = Image.open(path).convert("RGB")
     half = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
-    for one, name, options in (
-        (half, "half.jpg", {"quality": 50}),
-        (half, "half.webp", {"quality": 60}),
-        (half, "half.png", {}),
-        (picture, "same.webp", {"quality": 60}),
-    ):
-        one.save(folder / name, **options)
-        yield folder / name
+    half.save(folder / "half.jpg", quality=50)
+    half.save(folder / "half.webp", quality=60)
+    half.save(folder / "half.png", compress_level=1)
+    picture.save(folder / "same.webp", quality=60)
 
 
-def test_no_banked_picture_matches_the_entry_of_another(pictures: Path, data_home: Path) -> None:
+def test_no_banked_picture_matches_the_entry_of_another(pictures: Path, banked: Banked) -> None:
     """Every one of the 3,250 finds itself, and only itself."""
-    rows = rempart("match", pictures, data_home=data_home)
-    assert len(rows) == 3250
-    strangers = [row["path"] for row in rows if len({hit["entry"] for hit in row["matches"]}) != 1]
-    assert strangers == []
+    rows = rempart("match", pictures, data_home=banked.data_home)
+    found = {row["path"]: {hit["entry"] for hit in row["matches"]} for row in rows}
+    assert found == {path: {entry} for path, entry in banked.entries.items()}
 
 
 def test_small_and_re_encoded_copies_of_500_pictures_are_all_found(
-    pictures: Path, data_home: Path, tmp_path: Path
+    pictures: Path, banked: Banked, tmp_path: Path
 ) -> None:
     """At half size as JPEG of quality 50, WebP of quality 60 and PNG, and whole as WebP: each as its own original."""
     originals = random.Random(500).sample(sorted(pictures.rglob("*.jpg")), COPIES)
-    for number, path in enumerate(originals):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        assert len(list(copies_of(path, folder))) == 4
-    entry_of = {row["path"]: row["matches"][0]["entry"] for row in rempart("match", *originals, data_home=data_home)}
-    rows = rempart("match", tmp_path, data_home=data_home)
+    folders = [tmp_path / str(number) for number in range(COPIES)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        assert len(list(threads.map(make_copies, originals, folders))) == COPIES
+    rows = rempart("match", tmp_path, data_home=banked.data_home)
     lost = []
     for row in rows:
         path = Path(row["path"])
-        original = entry_of[str(originals[int(path.parent.name)])]
+        original = banked.entries[str(originals[int(path.parent.name)])]
         if {hit["entry"] for hit in row["matches"]} != {original}:
             lost.append(path.name)
     assert (len(rows), lost) == (4 * COPIES, [])

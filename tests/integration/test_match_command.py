@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,19 +42,26 @@ class Desk:
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture
-def desk(tmp_path: Path, lighthouse: Draw) -> Desk:
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory, lighthouse: Draw) -> Path:
     """A bank of one lighthouse, and files: a copy of it, a turned copy, another lighthouse, and a text."""
-    desk = Desk(tmp_path)
+    folder = tmp_path_factory.mktemp("laid")
+    desk = Desk(folder)
     known = lighthouse((640, 480), 1)
-    known.save(tmp_path / "known.png")
-    known.resize((320, 240)).save(tmp_path / "copy.jpg", quality=60)
-    known.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", quality=90)
-    lighthouse((640, 480), 2).save(tmp_path / "other.png")
-    (tmp_path / "note.jpg").write_text("Dear reader, this is not a picture.", encoding="utf-8")
+    known.save(folder / "known.png")
+    known.resize((320, 240)).save(folder / "copy.jpg", quality=60)
+    known.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", quality=90)
+    lighthouse((640, 480), 2).save(folder / "other.png")
+    (folder / "note.jpg").write_text("Dear reader, this is not a picture.", encoding="utf-8")
     assert desk.run("bank", "create", "KNOWN").returncode == 0
     assert desk.run("bank", "add", "KNOWN", "known.png").returncode == 0
-    return desk
+    return folder
+
+
+@pytest.fixture
+def desk(laid: Path, tmp_path: Path) -> Desk:
+    """The same, for each test a copy."""
+    return Desk(shutil.copytree(laid, tmp_path / "desk"))
 
 
 def test_a_copy_is_a_match_with_all_the_fields_and_exit_code_1(desk: Desk) -> None:
