@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -167,9 +168,14 @@ class Worker:
             except Exception as error:  # noqa: BLE001 -- one defect must not end a worker that others rely on
                 trouble, pause = type(error).__name__, TROUBLE_SECONDS
             if trouble and trouble != said:
-                self._notice(f"waiting: {trouble}")
+                self._tell(f"waiting: {trouble}")
             said = trouble
             stop.wait(pause)
+
+    def _tell(self, line: str) -> None:
+        """Tell, if anyone hears it: a full disk or a reader that went away must not end a thread that does jobs."""
+        with contextlib.suppress(OSError):
+            self._notice(line)
 
     def _keep(self) -> bool:
         self.keep_order()
@@ -187,7 +193,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 -- whatever a handler raises is a failed attempt
             if work is None or not work.is_finished:
                 return self._give_back(lease, error)
-            self._notice(f"job {lease.job} ({lease.kind}) is done, but {type(error).__name__} came after it")
+            self._tell(f"job {lease.job} ({lease.kind}) is done, but {type(error).__name__} came after it")
         if not work.is_finished:
             with self._store.write() as connection:
                 if not leases.finish(connection, lease, self._clock()):
@@ -195,9 +201,7 @@ class Worker:
         return Outcome.DONE
 
     def _lost(self, lease: Lease) -> Outcome:
-        self._notice(
-            f"job {lease.job} ({lease.kind}) was cancelled or taken by another worker; this attempt counts not"
-        )
+        self._tell(f"job {lease.job} ({lease.kind}) was cancelled or taken by another worker; this attempt counts not")
         return Outcome.LOST
 
     def _give_back(self, lease: Lease, error: Exception) -> Outcome:
@@ -207,7 +211,7 @@ class Worker:
                 return self._lost(lease)
         is_last = lease.attempt >= lease.most_attempts
         then = "a dead letter, for a person to look at" if is_last else f"again in {delay.total_seconds():.0f} s"
-        self._notice(
+        self._tell(
             f"job {lease.job} ({lease.kind}): {type(error).__name__} in attempt {lease.attempt} of "
             f"{lease.most_attempts}; {then}"
         )
