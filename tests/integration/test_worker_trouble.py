@@ -151,7 +151,9 @@ def test_a_worker_that_may_write_no_more_waits_and_goes_on_when_it_may(tmp_path:
         bank = create_bank(store, "BANK").id
         add_contents(store, "BANK", [Content((HashValue(HashKind.MD5, os.urandom(16)),))])
         environ = {**os.environ, **place.environ, "XDG_CONFIG_HOME": str(tmp_path)}
-        with subprocess.Popen([REMPART, "worker"], env=environ, stderr=subprocess.PIPE, text=True) as process:
+        started = subprocess.Popen([REMPART, "worker"], env=environ, stderr=subprocess.PIPE, text=True)
+        with started as process, ExitStack() as stack:
+            stack.callback(process.kill)
             assert process.stderr is not None
             assert "ready" in process.stderr.readline()
             free = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
