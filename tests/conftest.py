@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.stores import Cluster, Place, Postgres, reason_to_skip, server_programs
 
-from rempart.store import Store
+from rempart.store import Store, sqlite
 
 Draw = Callable[..., Image.Image]
 
@@ -82,6 +82,12 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     server: Postgres = request.getfixturevalue("postgres")
     with server.database() as settings:
         yield Place(tmp_path / "data", settings)
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits in SQLite do not wait for the disk: for tests with hundreds of them, in which nobody pulls the plug."""
+    monkeypatch.setattr(sqlite, "PRAGMAS", (*sqlite.PRAGMAS, "PRAGMA synchronous = OFF"))
 
 
 @pytest.fixture

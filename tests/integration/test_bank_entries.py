@@ -104,6 +104,7 @@ def test_an_import_that_brings_nothing_new_still_confirms_the_bank(store: Store)
     assert get_bank(store, "A").refreshed_at == LATER
 
 
+@pytest.mark.usefixtures("unsynced")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(lists=st.lists(st.lists(st.integers(0, 30), max_size=40), min_size=1, max_size=3), size=st.integers(1, 9))
 def test_imports_agree_with_a_set_whatever_the_size_of_a_batch(store: Store, lists: list[list[int]], size: int) -> None:

@@ -53,6 +53,7 @@ ACTS = st.lists(
 )
 
 
+@pytest.mark.usefixtures("unsynced")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(acts=st.lists(st.tuples(st.sampled_from("AB"), ACTS), max_size=4), size=st.integers(1, 5))
 def test_who_follows_the_changes_knows_at_every_moment_what_a_bank_holds(

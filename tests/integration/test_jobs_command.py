@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.stores import Place
 
 from rempart.errors import ExitCode
 from rempart.jobs import Handler, JobState, Worker, enqueue, get_job, list_jobs, set_schedule
-from rempart.store import Store, open_store
+from rempart.store import Store
 
 REMPART = str(Path(sys.executable).with_name("rempart"))
 LONGEST_SECONDS = 60.0
@@ -57,7 +58,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     folder = tmp_path / "data"
     monkeypatch.setenv("REMPART__DATA_DIR", str(folder))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    with open_store(folder) as opened:
+    with Place(folder).open() as opened:
         yield opened
 
 

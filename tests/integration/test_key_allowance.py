@@ -20,7 +20,7 @@ from tests.stores import Place
 from rempart.errors import ConfigError, RempartError, StoreError
 from rempart.people import Allowance, Key, Scope, create_key
 from rempart.people.allowance import _Order
-from rempart.store import Store, open_store
+from rempart.store import Store
 from rempart.store.service_tables import allowances
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -46,7 +46,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Store]:
     """A database in SQLite, for what does not depend on the kind."""
-    with open_store(tmp_path / "data") as opened:
+    with Place(tmp_path / "data").open() as opened:
         yield opened
 
 
@@ -251,7 +251,7 @@ STEPS = st.lists(
 def test_a_bucket_never_gives_more_than_it_held_and_gained(limit: int, steps: list[tuple[float, int, int]]) -> None:
     """Whatever the clock does: steps back give nothing, and those within the skew of machines gain nothing twice."""
     clock = Calendar()
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+    with tempfile.TemporaryDirectory() as folder, Place(Path(folder)).open() as store:
         key = made(store)
         allowance = Allowance(store, clock=clock)
         given_out = owed = 0.0

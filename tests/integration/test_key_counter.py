@@ -21,7 +21,7 @@ from rempart.errors import StoreError
 from rempart.hashing import Hashed, PictureHash
 from rempart.matching import Bank, Matcher, PdqRows
 from rempart.people import Counted, Counter, Usage, counted, list_usage
-from rempart.store import Store, open_store
+from rempart.store import Store
 
 HOUR = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ class Calendar:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Store]:
     """A database in SQLite, for what does not depend on the kind."""
-    with open_store(tmp_path / "data") as opened:
+    with Place(tmp_path / "data").open() as opened:
         yield opened
 
 
@@ -139,7 +139,7 @@ def test_of_all_processes_one_sees_a_limit_passed_and_again_when_it_has_doubled(
 ) -> None:
     """However the look-ups fall to the processes, and whenever these flush."""
     heard: list[tuple[int, int]] = []
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+    with tempfile.TemporaryDirectory() as folder, Place(Path(folder)).open() as store:
         counters = [
             Counter(
                 store,

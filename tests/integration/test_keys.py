@@ -22,7 +22,7 @@ from rempart.errors import BankError, StoreError, UsageError
 from rempart.lists import create_bank, delete_bank
 from rempart.people import Key, KeyRing, Scope, create_key, get_key, list_keys, revoke_key
 from rempart.people.ring import MOST_UNKNOWN
-from rempart.store import Store, open_store
+from rempart.store import Store
 from rempart.store.service_tables import audit_log, keys
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Calendar:
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Store]:
     """A database in SQLite, for what does not depend on the kind."""
-    with open_store(tmp_path / "data") as opened:
+    with Place(tmp_path / "data").open() as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 from tests.integration.followed import NOW, content, digest, disable, entries_of, is_found, picture, settle, until
+from tests.stores import Place
 
 from rempart.errors import NothingToCompareError, StoreError
 from rempart.jobs import Worker, list_jobs, registry
@@ -21,14 +22,14 @@ from rempart.lists import loader as loader_module
 from rempart.lists.content import snapshot_path
 from rempart.lists.live import MOST_PENDING, MOST_SILENCE_SECONDS, LiveBanks
 from rempart.settings import Settings
-from rempart.store import Store, open_store
+from rempart.store import Store
 from rempart.store.tables import HashKind
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A bank of two contents, with its snapshot."""
-    with open_store(tmp_path / "data") as opened:
+    with Place(tmp_path / "data").open() as opened:
         create_bank(opened, "KNOWN")
         add_contents(opened, "KNOWN", [content(0), content(1)])
         compact_bank(opened, "KNOWN")
@@ -85,7 +86,7 @@ def test_before_the_first_look_nothing_is_answered(store: Store) -> None:
 
 def test_without_any_entry_nothing_is_called_clear(tmp_path: Path) -> None:
     """As everywhere."""
-    with open_store(tmp_path) as store:
+    with Place(tmp_path).open() as store:
         live = LiveBanks(store)
         live.refresh()
         with pytest.raises(NothingToCompareError):

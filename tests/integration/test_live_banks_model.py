@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import update
 from tests.integration.followed import NOW, content, digest, disable, entries_of, settle
+from tests.stores import Place
 
 from rempart.hashing import PictureHash
 from rempart.lists import (
@@ -32,7 +33,6 @@ from rempart.lists.content import snapshot_path
 from rempart.lists.live import LiveBanks
 from rempart.matching import Bank
 from rempart.matching import bank as bank_module
-from rempart.store import open_store
 from rempart.store.tables import HashKind, banks
 
 NUMBERS = range(8)
@@ -56,7 +56,7 @@ class FollowedBanks(RuleBasedStateMachine):
         """Begin with two banks, one with a snapshot."""
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.store = open_store(self.folder)
+        self.store = Place(self.folder).open()
         self.now = NOW
         self.noticed: list[str] = []
         for name in ("KNOWN", "OTHER"):

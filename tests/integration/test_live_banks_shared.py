@@ -172,9 +172,10 @@ def test_a_database_put_back_to_an_earlier_state_is_loaded_anew(stores: Place) -
         live.stop()
 
 
+@pytest.mark.usefixtures("unsynced")
 def test_200_swaps_of_snapshots_and_refreshes_do_not_grow_the_process(tmp_path: Path) -> None:
     """Each swap maps a file anew and frees the one before."""
-    with open_store(tmp_path) as store:
+    with Place(tmp_path).open() as store:
         create_bank(store, "KNOWN")
         random = np.random.default_rng(5)
         values = [

@@ -245,6 +245,23 @@ def test_many_who_send_a_byte_now_and_then_hold_up_nobody(server: Serving) -> No
     until(server, "rempart_http_connections", 0, 1)
 
 
+def test_who_sends_very_many_requests_at_once_is_answered_a_few_and_takes_no_memory(server: Serving) -> None:
+    """Each packet can hold thousands of them, and nobody needs a key to send it."""
+    [worker] = server.workers()
+    held = resident(worker)
+    many = b"GET /nothing HTTP/1.1\r\n\r\n" * 10_000
+    with contextlib.ExitStack() as opened:
+        flood = [opened.enter_context(server.connect()) for _ in range(20)]
+        for connection in flood:
+            connection.send(many, socket.MSG_DONTWAIT)
+        for connection in flood:
+            answered = statuses(everything(connection))
+            assert set(answered) == {401}
+            assert 1 < len(answered) < 100
+    assert resident(worker) - held < 64 << 20
+    assert server.ask("GET", "/healthz").status == 200
+
+
 def test_who_asks_for_much_and_reads_nothing_is_cut_off(server: Serving) -> None:
     """Answers that nobody takes are not gathered in memory."""
     before = gauge(server, "rempart_http_refused_connections_total")
@@ -257,7 +274,7 @@ def test_who_asks_for_much_and_reads_nothing_is_cut_off(server: Serving) -> None
             greedy.connect(("127.0.0.1", server.port))
             one = f"GET /schema/openapi.json HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.key}\r\n\r\n"
             with contextlib.suppress(BlockingIOError):
-                greedy.send(one.encode() * 2_000, socket.MSG_DONTWAIT)
+                greedy.send(one.encode() * 30, socket.MSG_DONTWAIT)
         until(server, "rempart_http_refused_connections_total", before + 4, before + 4)
         assert resident(worker) - held < 64 << 20
 

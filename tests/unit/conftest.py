@@ -1,16 +1,16 @@
-"""What tests of jobs share: an empty database, a clock, and a way to make jobs."""
+"""What unit tests share: an empty database, and for those of jobs a clock and a way to make jobs."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.stores import Place
 from tests.unit.parcels import Hands, Parcel
 
 from rempart.jobs import enqueue
-from rempart.store import Store, open_store
+from rempart.store import Store
 
 
 @pytest.fixture
@@ -19,18 +19,10 @@ def clock() -> Hands:
     return Hands()
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an empty database, which takes longer to make than to copy."""
-    folder = tmp_path_factory.mktemp("empty") / "data"
-    open_store(folder).close()
-    return folder
-
-
 @pytest.fixture
-def store(empty: Path, tmp_path: Path) -> Iterator[Store]:
-    """An empty database."""
-    with open_store(shutil.copytree(empty, tmp_path / "data")) as opened:
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty database in SQLite."""
+    with Place(tmp_path / "data").open() as opened:
         yield opened
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,6 @@ lines = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 values = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | lines | st.just("")
 details = st.dictionaries(names, values, max_size=6)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty database."""
-    with open_store(tmp_path / "data") as opened:
-        yield opened
 
 
 def add(store: Store, actor: str = "cli:ann", subject: str = "bank:1", said: Mapping[str, Detail] = {}) -> None:

@@ -20,11 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import delete, text
+from tests.stores import Place
 
 from rempart.errors import UsageError
 from rempart.jobs import cancel_job, enqueue, list_jobs, mend_moments, retry_job
 from rempart.jobs.leases import Desk, Lease, extend, finish, give_back
-from rempart.store import Store, open_store, sqlite
+from rempart.store import Store
 from rempart.store.service_tables import jobs
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -226,10 +227,10 @@ class Outbox(RuleBasedStateMachine):
         assert held == {n: (job.state, job.due, job.attempts, job.most, job.until) for n, job in self.jobs.items()}
 
 
-def test_the_outbox_does_what_its_model_does_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("unsynced")
+def test_the_outbox_does_what_its_model_does_whatever_happens(tmp_path: Path) -> None:
     """Enqueued, leased, crashed, completed late or twice, cancelled, tried again, and with clocks that jump."""
-    monkeypatch.setattr(sqlite, "PRAGMAS", (*sqlite.PRAGMAS, "PRAGMA synchronous = OFF"))  # nobody pulls this plug
-    with open_store(tmp_path) as store:
+    with Place(tmp_path).open() as store:
         with store.write() as connection:  # counts what becomes done, behind the code's back
             connection.execute(text("CREATE TABLE completions (job INTEGER)"))
             connection.execute(
