@@ -27,6 +27,7 @@ _LINGER_SECONDS: Final = 1.0
 _MOST_LINGERING: Final = 512
 _PAUSE_SECONDS: Final = 0.1
 _CLOSING_SECONDS: Final = 5.0
+_MOST_PIPELINED: Final = 32
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
@@ -170,6 +171,11 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are there."""
+        if self._refused:
+            return
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            self._stop_reading()
+            return
         if self.parser.should_upgrade():  # the parser would take its body for the next request
             self._refuse(Code.INVALID)
             return
@@ -240,6 +246,13 @@ class Connection(HttpToolsProtocol):
         self._entered += 1
         self._since = self.loop.time()
         self._head_bytes = 0
+
+    def _stop_reading(self) -> None:
+        """Answer what waits, and then end it: a few kilobytes can hold thousands of requests, and each takes memory."""
+        self._refused = True
+        self._enter(Part.ANSWER)
+        self.cycle.keep_alive = False
+        metrics.REFUSED.labels("pipeline").inc()
 
     def _refuse(self, code: Code) -> None:
         self._refused = True
