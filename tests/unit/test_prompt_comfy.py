@@ -373,7 +373,7 @@ def test_every_text_is_told_once(graph: dict[str, Graph]) -> None:
     )
 
 
-def test_a_hundred_thousand_nodes_take_linear_time() -> None:
+def test_fifty_thousand_nodes_take_linear_time() -> None:
     """A long chain that forks and joins everywhere is walked once."""
 
     def seconds(count: int) -> float:
@@ -386,7 +386,7 @@ def test_a_hundred_thousand_nodes_take_linear_time() -> None:
         assert len(read_graph(graph).positive) == count
         return time.perf_counter() - begin
 
-    assert seconds(MAX_NODES - 1) < 12 * seconds(MAX_NODES // 5)
+    assert seconds(MAX_NODES // 2) < 12 * seconds(MAX_NODES // 10)
 
 
 def test_nothing_shows_the_prompt_by_accident() -> None:
