@@ -230,9 +230,11 @@ def measured(load: Load, url: str, scripts: Path, options: argparse.Namespace) -
     wrk(script, url, options, 2)  # to warm up
     full = [wrk(script, url, options, options.seconds) for _ in range(options.rounds)]
     rate = statistics.median(one.rate for one in full)
-    # Each connection waits between its requests as long as makes half the rate of all of them.
+    # Each connection waits between its requests as long as makes half the rate of all of them: not always as long, for
+    # then all connections would keep in step, and what is measured would be how long a queue of them takes.
     pause = 1000 * options.connections / max(rate / 2, 1)
-    script.write_text(f"{load.script}\nfunction delay() return {pause:.0f} end\n", encoding="utf-8")
+    wait = f"function delay() return math.random(0, {2 * pause:.0f}) end"
+    script.write_text(f"{load.script}\n{wait}\n", encoding="utf-8")
     half = [wrk(script, url, options, options.seconds) for _ in range(options.rounds)]
     return [
         Measured(
