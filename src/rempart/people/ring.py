@@ -58,7 +58,7 @@ class KeyRing:
         self._unknown_until = 0.0
         self._failure = ""
         self._failed_until = 0.0
-        self._silent_until = 0.0
+        self._silent = False
         self._ticker = Ticker("rempart-keys", self._refresh, REFRESH_SECONDS)
 
     def __enter__(self) -> Self:
@@ -117,11 +117,10 @@ class KeyRing:
         Raises:
             StoreError: it does not answer.
         """
-        if time.monotonic() < self._silent_until:
+        if not self._lock.acquire(timeout=0.0 if self._silent else PATIENCE_SECONDS):
+            self._silent = True
             raise StoreError("the database does not answer")
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS):
-            self._silent_until = time.monotonic() + RETRY_SECONDS
-            raise StoreError("the database does not answer")
+        self._silent = False
         try:
             yield
         finally:
