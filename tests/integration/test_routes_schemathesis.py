@@ -20,7 +20,7 @@ from rempart.people import Scope, create_key
 from rempart.store.tables import HashKind
 
 LONG = "REMPART_LONG_TESTS"
-EXAMPLES = 500 if os.environ.get(LONG) else 5
+EXAMPLES = 500 if os.environ.get(LONG) else 3
 # Each kind of request on one of the stores; by command, all of them on both.
 PHASES = {"sqlite": "examples,fuzzing,stateful", "postgresql": "coverage"}
 SECONDS = 7200 if os.environ.get(LONG) else 280

@@ -113,7 +113,7 @@ def test_under_load_every_answer_is_whole_and_what_was_acknowledged_is_kept(plac
         clients = [Client(server, known) for _ in range(4)]
         for client in clients:
             client.start()
-        time.sleep(1.5)
+        time.sleep(1.0)
         server.process.terminate()
         assert server.process.wait(60) == ExitCode.CLEAN
         for client in clients:

@@ -129,18 +129,18 @@ def test_of_two_workers_on_one_job_one_finishes_it(stores: Place, workers: Worke
 
 
 def test_many_workers_that_wait_for_one_job_do_it_once(stores: Place, workers: Workers) -> None:
-    """The command as it is, three processes, and jobs that it knows: compactions of banks."""
+    """The command as it is, two processes with two threads each, and jobs that it knows: compactions of banks."""
     with stores.open() as store:
         banks = [create_bank(store, f"BANK_{letter}").id for letter in "ABCDEF"]
         for letter in "ABCDEF":
             add_contents(store, f"BANK_{letter}", [Content((HashValue(HashKind.MD5, os.urandom(16)),))])
-        started = [workers.start(REMPART, "worker", "--threads", "2") for _ in range(3)]
+        started = [workers.start(REMPART, "worker", "--threads", "2") for _ in range(2)]
         with store.write() as connection:
             for bank in banks:
                 enqueue(connection, KIND, CompactBank(bank))
         until(lambda: all(job.state is JobState.DONE for job in list_jobs(store)), "all is done")
         assert [(job.kind, job.attempts) for job in list_jobs(store)] == [(KIND, 1)] * len(banks)
-        assert [ended(process) for process, _ in started] == [ExitCode.CLEAN] * 3
+        assert [ended(process) for process, _ in started] == [ExitCode.CLEAN] * 2
         assert not any("job" in line for _, said in started for line in said().splitlines()[1:])
 
 
@@ -166,7 +166,7 @@ def test_a_worker_that_may_write_no_more_waits_and_goes_on_when_it_may(tmp_path:
                     assert "waiting: " in process.stderr.readline()
                     process.stderr.close()
                 else:
-                    time.sleep(2 * TROUBLE_SECONDS)
+                    time.sleep(1.2 * TROUBLE_SECONDS)
                     assert get_job(store, job).state is JobState.WAITING
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, free)
                 until(lambda job=job: get_job(store, job).state is JobState.DONE, "the job is done")  # type: ignore[misc]
