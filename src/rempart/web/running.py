@@ -31,6 +31,7 @@ from rempart.web.services import Services
 from rempart.web.uploads import Uploads
 
 _FLUSH_SECONDS: Final = 1.0
+_LEAST_CHILDREN: Final = 2
 _REREAD_SECONDS: Final = 0.5
 
 
@@ -57,7 +58,9 @@ def running_services(
         PackError: a prompt pack is broken.
         StoreError: the database cannot be used.
     """
-    children = max(1, (settings.media.workers or len(os.sched_getaffinity(0))) // processes)
+    # At least two, however few cores there are for this process: behind the only one a long video would hold up all.
+    shared = settings.media.workers or max(len(os.sched_getaffinity(0)), _LEAST_CHILDREN * processes)
+    children = max(1, shared // processes)
     media = msgspec.structs.replace(settings.media, workers=children)
     with contextlib.ExitStack() as running:
         screener = PromptScreener.of(settings.prompts)
