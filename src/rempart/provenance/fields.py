@@ -55,7 +55,8 @@ class FileView(msgspec.Struct, frozen=True, kw_only=True):
     """All that was read of one file without looking at its pixels.
 
     Attributes:
-        format: by its first bytes: ``png jpeg webp tiff gif heif avif mp4 mov``, or None.
+        format: by its first bytes: ``png jpeg webp tiff gif heif avif mp4 mov``, which are read; another name of
+            :mod:`rempart.media.sniff`, of which nothing is read; or None.
         content: its bytes, up to the limit.
         width: as its header says; 0 where that was not found. ``height`` likewise.
         alpha: whether the header says that it has an alpha channel.
