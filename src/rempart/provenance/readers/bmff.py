@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from rempart.provenance.readers import tiff, trailer, xmp
-from rempart.provenance.readers.gathering import HEAD_BYTES, BrokenError, ExhaustedError, Gathering
+from rempart.provenance.readers.gathering import BrokenError, ExhaustedError, Gathering
 from rempart.provenance.readers.texts import loose, printable, utf16
 
 _C2PA: Final = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -25,6 +25,12 @@ _SIGNED: Final = frozenset((21, 65, 66, 67, 74))
 _TEXT_STARTS: Final = (0, 4, 6, 8)
 _THREE_GPP: Final = frozenset((b"titl", b"dscp", b"cprt", b"perf", b"auth", b"gnre", b"albm", b"kywd"))
 _QUIET: Final = frozenset((b"free", b"skip", b"mdat", b"wide", b"hdlr", b"pnot"))
+_OUTER: Final = frozenset(
+    (
+        *(b"ftyp", b"moov", b"mdat", b"meta", b"free", b"skip", b"wide", b"uuid", b"moof", b"mfra", b"sidx", b"styp"),
+        *(b"udta", b"idat", b"pdin", b"emsg", b"jumb", b"sefd", b"mpvd"),
+    )
+)
 _VERSION_TWO: Final = 2
 _ALPHA: Final = b"alpha"
 
@@ -103,7 +109,7 @@ class _Walk:
         name = "C2PA" if kind == _C2PA else kind.hex()
         if kind == _C2PA:
             gathering.structure.setdefault("c2pa", "bmff.uuid")
-        data = self._content[start : min(box.end, start + min(HEAD_BYTES, gathering.most))]
+        data = gathering.head(start, box.end)
         gathering.add("bmff.uuid", name, data, printable(data, cut=True), offset=start)
 
     def _packet(self, container: str, start: int, end: int) -> None:
@@ -264,7 +270,8 @@ class _Walk:
             cut |= end - start > room
             found += self._content[start : min(end, start + max(room, 0))]
         if cut:
-            gathering.hit("field_bytes")
+            gathering.cut()
+        gathering.spend(len(found))
         data, offset = bytes(found), places[0][0] if len(places) == 1 else -1
         if item.kind == b"Exif":
             skipped = 4 + int.from_bytes(data[:4], "big")
@@ -334,19 +341,17 @@ class _Walk:
                 return  # QuickTime closes a list of user data so
             stop = at + size if size else end
             if stop < at + head or stop > end:
-                self._overrun(at, head, min(stop, end), depth)
+                self._overrun(at, depth)
                 return
             yield _Box(self._content[at + 4 : at + 8], at + head, stop)
             at = stop
 
-    def _overrun(self, at: int, head: int, stop: int, depth: int) -> None:
-        kind = self._content[at + 4 : at + 8]
-        if depth == 0 and not kind.isalnum():
-            trailer.read(self._gathering, "bmff", at)
-        elif depth == 0 and stop >= at + head and kind in {b"mdat", b"free"}:
-            raise BrokenError("ends within a box")
-        else:
+    def _overrun(self, at: int, depth: int) -> None:
+        if depth or at == 0:
             raise BrokenError("box reaches beyond its end")
+        if self._content[at + 4 : at + 8] in _OUTER:
+            raise BrokenError("ends within a box")
+        trailer.read(self._gathering, "bmff", at)
 
     def _number(self, at: int, width: int) -> int:
         return int.from_bytes(self._content[at : at + width], "big")

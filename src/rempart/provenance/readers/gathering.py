@@ -65,6 +65,10 @@ class Gathering:
             self.hit("parts")
             raise ExhaustedError
 
+    def spend(self, count: int) -> None:
+        """Count bytes that were inflated or put together to be read and are not kept as they are."""
+        self._left -= count
+
     def hit(self, limit: str) -> None:
         """Note that a limit was met."""
         self._hit[limit] = None
@@ -88,9 +92,17 @@ class Gathering:
         """The bytes of the file from ``start`` to ``end``, as many as a field may have, and whether that cut them."""
         end = min(end, len(self.content))
         if end - start > self.most:
-            self._note_cut()
+            self.cut()
             return self.content[start : start + self.most], True
         return self.content[start:end], False
+
+    def head(self, start: int, end: int) -> bytes:
+        """The beginning of what is only told to be there; that there is more is no limit that was met."""
+        end = min(end, start + HEAD_BYTES, len(self.content))
+        if end - start > self.most:
+            self.cut()
+            end = start + self.most
+        return self.content[start:end]
 
     def inflate(self, packed: bytes) -> tuple[bytes, bool]:
         """What a zlib stream holds, as much as a field may have, and whether anything of it is missing."""
@@ -109,7 +121,7 @@ class Gathering:
         if engine.eof:
             return bytes(found), False
         if len(found) >= most:
-            self._note_cut()
+            self.cut()
         else:
             self.fail("zlib", "stream without an end")
         return bytes(found), True
@@ -159,5 +171,6 @@ class Gathering:
             failures=tuple(self._failures),
         )
 
-    def _note_cut(self) -> None:
+    def cut(self) -> None:
+        """Note that a field is longer than :attr:`most`, by the limit that says so."""
         self.hit("field_bytes" if self._left >= self.limits.field_bytes else "text_bytes")

@@ -14,7 +14,7 @@ _COMMENT, _PLAIN_TEXT, _APPLICATION, _CONTROL = 0xFE, 0x01, 0xFF, 0xF9
 _HAS_TABLE, _TABLE_BITS = 0x80, 0x07
 _XMP: Final = b"XMP DataXMP"
 _XMP_MAGIC: Final = 256
-_BLOCKS_A_PART: Final = 64
+_BLOCKS_A_PART: Final = 16
 _KNOWN: Final = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
 
 
@@ -88,14 +88,15 @@ def _packet(gathering: Gathering, start: int) -> int:
 
 def _joined(gathering: Gathering, at: int) -> tuple[bytes, int]:
     """The sub-blocks from ``at`` on as one, as much as a field may have, and the place behind them."""
-    content, found, most = gathering.content, bytearray(), gathering.most
+    content, found, most, whole = gathering.content, bytearray(), gathering.most, 0
     while at < len(content) and content[at]:
         gathering.part()
+        whole += content[at]
         if len(found) < most:
             found += content[at + 1 : at + 1 + content[at]]
         at += 1 + content[at]
-    if len(found) > most:
-        gathering.hit("field_bytes")
+    if whole > most:
+        gathering.cut()
     return bytes(found[:most]), at + 1
 
 

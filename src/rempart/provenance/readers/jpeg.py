@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from rempart.provenance.readers import iptc, tiff, trailer, xmp
-from rempart.provenance.readers.gathering import HEAD_BYTES, BrokenError, Gathering
+from rempart.provenance.readers.gathering import BrokenError, Gathering
 from rempart.provenance.readers.texts import loose, printable
 
 _SOI, _EOI, _SOS, _DQT, _COM, _DHT = 0xD8, 0xD9, 0xDA, 0xDB, 0xFE, 0xC4
@@ -18,7 +18,7 @@ _NEXT_MARKER: Final = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 _EXIF: Final = b"Exif\0"
 _EXIF_HEAD: Final = 6
-_XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP: Final = b"http://ns.adobe.com/xap/1.0/"
 _XMP_MORE: Final = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID: Final = 32
 _MORE_HEAD: Final = 40
@@ -107,7 +107,7 @@ class _Walk:
         content = self._gathering.content
         found = _NEXT_MARKER.search(content, at)
         stop = found.start() if found else len(content)
-        data = content[at : min(stop, at + min(HEAD_BYTES, self._gathering.most))]
+        data = self._gathering.head(at, stop)
         self._gathering.part()
         self._labelled("jpeg.stray", "", data, at)
         return stop
@@ -125,7 +125,7 @@ class _Walk:
             self._app1(start, stop)
         elif marker == _APP11 and content[start : start + 2] == _BOX:
             if not self._jumbf:
-                data = content[start : min(stop, start + gathering.most)]
+                data = gathering.head(start, stop)
                 gathering.structure.setdefault("c2pa", "jpeg.APP11")
                 gathering.add("jpeg.APP11", "JUMBF", data, offset=start)
             self._jumbf += stop - start
@@ -144,8 +144,9 @@ class _Walk:
             begin = start + _EXIF_HEAD
             block = content[begin:stop]
             gathering.attempt("exif", lambda: tiff.exif(gathering, block, begin))
-        elif content.startswith(_XMP, start, stop):
-            begin = start + len(_XMP)
+        elif content.startswith(_XMP, start, stop) or xmp.find(content[start : min(stop, start + _IDENTIFIER)]) == 0:
+            begin = start + len(_XMP) if content.startswith(_XMP, start, stop) else start
+            begin += content[begin : begin + 1] == b"\0"  # which some writers forget, or all that stands in front of it
             data, cut = gathering.take(begin, stop)
             gathering.add("jpeg.APP1", "XMP", data, offset=begin, truncated=cut)
             gathering.attempt("xmp", lambda: xmp.read(gathering, data, begin))
@@ -188,6 +189,7 @@ class _Walk:
         """Note the tables; a later one of the same number takes the place of the earlier."""
         at = 0
         while at < len(body):
+            self._gathering.part()
             size = 128 if body[at] >> 4 else 64
             values = body[at + 1 : at + 1 + size]
             if len(values) < size:

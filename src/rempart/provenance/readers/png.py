@@ -6,7 +6,7 @@ import zlib
 from typing import Final
 
 from rempart.provenance.readers import iptc, tiff, trailer, xmp
-from rempart.provenance.readers.gathering import HEAD_BYTES, BrokenError, Gathering
+from rempart.provenance.readers.gathering import BrokenError, Gathering
 from rempart.provenance.readers.texts import loose, printable
 
 _FIRST: Final = 8
@@ -81,12 +81,12 @@ def _chunk(gathering: Gathering, kind: bytes, start: int, stop: int) -> None:
         skipped = len(_EXIF) if data.startswith(_EXIF) else 0
         gathering.attempt("exif", lambda: tiff.exif(gathering, data[skipped:], start + skipped, cut=cut))
     elif kind == b"caBX":
-        data = gathering.content[start : min(stop, start + min(HEAD_BYTES, gathering.most))]
+        data = gathering.head(start, stop)
         gathering.structure.setdefault("c2pa", "png.caBX")
         gathering.structure["png.caBX"] = str(stop - start)
         gathering.add("png.caBX", "C2PA", data, offset=start)
     elif kind != b"IEND":
-        data = gathering.content[start : min(stop, start + min(HEAD_BYTES, gathering.most))]
+        data = gathering.head(start, stop)
         name = loose(kind)
         gathering.add(f"png.{name}", name, data, printable(data, cut=True), offset=start)
 
@@ -131,9 +131,12 @@ def _text(gathering: Gathering, kind: str, start: int, stop: int) -> None:
         cut, offset = cut or broken, -1
     text = loose(written, cut=cut)
     if keyword.startswith(_PROFILE):
+        gathering.spend(len(written))
         gathering.attempt("png", lambda: _profile(gathering, keyword[len(_PROFILE) :].strip(), written))
         return
     is_xmp = keyword == _XMP_KEYWORD
+    if is_xmp and is_packed:
+        gathering.spend(len(written))
     gathering.add(
         f"png.{kind}",
         "XMP" if is_xmp else keyword,

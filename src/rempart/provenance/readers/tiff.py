@@ -170,12 +170,12 @@ class _Block:
         if container == "exif.GPS":
             name = tags.GPS.get(tag, f"0x{tag:04X}")
         most = self._gathering.most
-        is_bulk = tag in {_C2PA, _PHOTOSHOP} or (name.startswith("0x") and kind in _BYTES)
+        is_bulk = tag == _C2PA or (name.startswith("0x") and kind in _BYTES)
         if is_bulk:
             most = min(most, HEAD_BYTES)
         cut = stop - start > most
         if cut and not is_bulk:
-            self._gathering.hit("field_bytes" if most == self._gathering.limits.field_bytes else "text_bytes")
+            self._gathering.cut()
         data = self._data[start : min(stop, start + most)]
         offset = self._offset + start if self._offset >= 0 else -1
         if tag == _MAKER_NOTE:
@@ -188,8 +188,7 @@ class _Block:
         elif tag == _IPTC:
             self._gathering.attempt("iptc", lambda: iptc.records(self._gathering, data, offset))
         elif tag == _PHOTOSHOP:
-            whole = self._data[start : min(stop, start + self._gathering.most)]
-            self._gathering.attempt("iptc", lambda: iptc.resources(self._gathering, whole, offset))
+            self._gathering.attempt("iptc", lambda: iptc.resources(self._gathering, data, offset))
         elif tag == _C2PA:
             self._gathering.structure.setdefault("c2pa", container)
 

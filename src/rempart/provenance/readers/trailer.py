@@ -29,11 +29,9 @@ def read(gathering: Gathering, reader: str, start: int) -> None:
     if format_:
         gathering.structure[f"{reader}.trailer.format"] = format_
     # Behind the pictures of many phones stands a whole video, so keeping only its beginning is no limit that was met.
-    most = gathering.most
-    if most < len(head):
-        gathering.hit("text_bytes")
-    cut = len(content) - start > HEAD_BYTES
-    gathering.add("trailer", "", head[:most], printable(head[:most], cut=cut), offset=start, truncated=most < len(head))
+    data = gathering.head(start, len(content))
+    text = printable(data, cut=start + len(data) < len(content))
+    gathering.add("trailer", "", data, text, offset=start, truncated=len(data) < len(head))
     gathering.attempt("samsung", lambda: samsung(gathering, start, len(content)))
     at = xmp.find(head)
     if at >= 0 and not format_:
@@ -70,8 +68,7 @@ def samsung(gathering: Gathering, start: int, end: int) -> None:
         if wide > length - 8:
             raise BrokenError("bad name of a block")
         name = content[at + 8 : at + 8 + min(wide, 64)].decode("ascii", "replace")
-        value = content[at + 8 + wide : min(at + length, at + 8 + wide + HEAD_BYTES)]
-        if len(value) <= gathering.most:
-            gathering.add("trailer", name, value, printable(value), offset=at + 8 + wide)
+        value = gathering.head(at + 8 + wide, at + length)
+        gathering.add("trailer", name, value, printable(value, cut=True), offset=at + 8 + wide)
     if count > _MOST_BLOCKS:
         gathering.hit("parts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rempart.provenance.readers import tiff, trailer, xmp
-from rempart.provenance.readers.gathering import HEAD_BYTES, BrokenError, Gathering
+from rempart.provenance.readers.gathering import BrokenError, Gathering
 from rempart.provenance.readers.texts import loose, printable
 
 _FIRST: Final = 12
@@ -58,7 +58,7 @@ def _chunk(gathering: Gathering, kind: bytes, start: int, stop: int) -> None:
         gathering.add("webp.XMP", "XMP", data, offset=start, truncated=cut)
         gathering.attempt("xmp", lambda: xmp.read(gathering, data, start))
     else:
-        data = content[start : min(stop, start + min(HEAD_BYTES, gathering.most))]
+        data = gathering.head(start, stop)
         name = loose(kind).strip()
         if kind == b"C2PA":
             gathering.structure.setdefault("c2pa", "webp.C2PA")

@@ -19,15 +19,18 @@ _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _META: Final = "adobe:ns:meta/"
 _SYNTAX: Final = frozenset((_RDF, _XML))
+_SYNTAX_PREFIXES: Final = {"rdf": _RDF, "xml": _XML, "xmlns": _XML, "x": _META}
 _RDF_VALUES: Final = frozenset(("resource", "value"))
 _AFTER_ROOT: Final = "junk after document element"
+_UNDECLARED: Final = "unbound prefix"
+_WIDE: Final = frozenset((b"\xfe\xff", b"\xff\xfe", b"<\0", b"\0<"))
 _WINDOW: Final = 4096
-_MOST_ATTRIBUTES: Final = 512
 _START: Final = re.compile(rb"<\?xpacket begin|<x:xmpmeta|<rdf:RDF")
 
 _USUAL: Final = {
     "adobe:ns:meta": "x",
     "cipa.jp/exif/1.0": "exifEX",
+    "creativecommons.org/ns": "cc",
     "cv.iptc.org/newscodes/digitalsourcetype": "digitalsourcetype",
     "iptc.org/std/iptc4xmpcore/1.0/xmlns": "Iptc4xmpCore",
     "iptc.org/std/iptc4xmpext/2008-02-29": "Iptc4xmpExt",
@@ -36,6 +39,7 @@ _USUAL: Final = {
     "ns.adobe.com/exif/1.0": "exif",
     "ns.adobe.com/exif/1.0/aux": "aux",
     "ns.adobe.com/hdr-gain-map/1.0": "hdrgm",
+    "ns.adobe.com/lightroom/1.0": "lr",
     "ns.adobe.com/pdf/1.3": "pdf",
     "ns.adobe.com/photoshop/1.0": "photoshop",
     "ns.adobe.com/tiff/1.0": "tiff",
@@ -83,25 +87,32 @@ def read(gathering: Gathering, packet: bytes, offset: int = -1) -> None:
         BrokenError: it is not well-formed, or brings rules of its own; what stood before is kept.
         ExhaustedError: it has too many elements or values.
     """
-    packet = packet.rstrip(b"\0 \t\r\n")
-    lead = len(packet) - len(packet.lstrip(b" \t\r\n\0"))
-    packet, place = packet[lead:], offset + lead if offset >= 0 else -1
+    lead = len(packet) - len(packet.lstrip(b" \t\r\n"))
+    is_wide = packet[lead : lead + 2] in _WIDE
+    end = len(packet.rstrip(b"\0 \t\r\n"))
+    if is_wide:
+        end += (end - lead) & 1  # the last byte of a letter may be a zero
+    packet, place = packet[lead:end], offset + lead if offset >= 0 else -1
     if not packet:
         raise BrokenError("empty packet")
-    if packet[:2] not in {b"\xfe\xff", b"\xff\xfe"} and b"\0" not in packet[:4]:
+    if not is_wide:
         try:
             packet.decode()
         except UnicodeDecodeError:  # expat would stop there; offsets are lost with the bytes that are replaced
             packet, place = packet.decode("utf-8", "replace").encode(), -1
-    _Packet(gathering, packet, place).read()
+    if not _Packet(gathering, packet, place, spaces=True).read():
+        gathering.structure["xmp.undeclared"] = "prefix"
+        _Packet(gathering, packet, place, spaces=False).read()
 
 
 class _Packet:
-    def __init__(self, gathering: Gathering, packet: bytes, offset: int) -> None:
+    """One reading of a packet; ``spaces`` says whether prefixes stand for name spaces or only for themselves."""
+
+    def __init__(self, gathering: Gathering, packet: bytes, offset: int, *, spaces: bool) -> None:
         self._gathering = gathering
         self._packet = packet
         self._offset = offset
-        self._parser = expat.ParserCreate(namespace_separator=_BETWEEN)
+        self._parser = expat.ParserCreate(namespace_separator=_BETWEEN if spaces else None)
         self._parser.namespace_prefixes = True
         self._parser.buffer_text = True
         self._parser.ordered_attributes = True
@@ -112,16 +123,22 @@ class _Packet:
         self._parser.EntityDeclHandler = self._entity
         # For each open element: the property that its text is a value of, where it began, and its text so far.
         self._open: list[tuple[str, int, list[str]]] = []
+        self._kept = False
 
-    def read(self) -> None:
+    def read(self) -> bool:
+        """Read it; False where it uses a prefix that it does not declare and nothing was kept before."""
         try:
             self._parser.Parse(self._packet, True)  # noqa: FBT003 -- the parameter has no name
         except expat.ExpatError as error:
-            if expat.ErrorString(error.code) != _AFTER_ROOT:
+            why = expat.ErrorString(error.code)
+            if why == _UNDECLARED and not self._kept:
+                return False
+            if why != _AFTER_ROOT:
                 raise BrokenError("not well-formed") from None
+        return True
 
     def _start(self, tag: str, attributes: list[str]) -> None:
-        self._gathering.part()
+        self._gathering.part(1 + len(attributes) // 2)
         if len(self._open) >= self._gathering.limits.depth:
             self._gathering.hit("depth")
             raise BrokenError("too deep")
@@ -129,10 +146,8 @@ class _Packet:
         at = self._parser.CurrentByteIndex
         enclosing = self._open[-1][0] if self._open else ""
         own = enclosing if uri in _SYNTAX or uri == _META else name
-        for place in range(0, min(len(attributes), 2 * _MOST_ATTRIBUTES), 2):
+        for place in range(0, len(attributes), 2):
             self._attribute(attributes[place], attributes[place + 1], own, at)
-        if len(attributes) > 2 * _MOST_ATTRIBUTES:
-            self._gathering.hit("parts")
         self._open.append((own, at, []))
 
     def _attribute(self, tag: str, value: str, own: str, at: int) -> None:
@@ -156,16 +171,17 @@ class _Packet:
     def _keep(self, name: str, value: str, at: int) -> None:
         if not value:
             return
-        data = value.encode()
-        truncated = len(data) > self._gathering.most
+        data, most = value.encode(), self._gathering.most
+        truncated = len(data) > most
         if truncated:
-            self._gathering.hit(
-                "field_bytes" if self._gathering.most == self._gathering.limits.field_bytes else "text_bytes"
-            )
-            data = data[: self._gathering.most]
+            self._gathering.cut()
+            data = data[:most]
             value = data.decode("utf-8", "ignore")
-        found = self._packet.find(data, at, at + len(data) + _WINDOW) if self._offset >= 0 and data else -1
+        if not data:
+            return
+        found = self._packet.find(data, at, at + len(data) + _WINDOW) if self._offset >= 0 else -1
         offset = self._offset + found if found >= 0 else -1
+        self._kept = True
         self._gathering.add("xmp", name, data, value, offset=offset, truncated=truncated)
 
     def _doctype(self, *_: object) -> None:
@@ -179,7 +195,7 @@ def _split(tag: str) -> tuple[str, str]:
     """The name space, and ``prefix:Name`` with the prefix that it usually has; the file's own for an unknown one."""
     parts = tag.split(_BETWEEN)
     if len(parts) == 1:
-        return "", parts[0]
+        return _SYNTAX_PREFIXES.get(tag.partition(":")[0], ""), tag
     uri, name, own = (*parts, "")[:3]
     prefix = _USUAL.get(_plain(uri), own)
     if uri == _RDF:
