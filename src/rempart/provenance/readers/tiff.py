@@ -174,7 +174,7 @@ class _Block:
         if is_bulk:
             most = min(most, HEAD_BYTES)
         cut = stop - start > most
-        if cut and not is_bulk:
+        if cut and (most < HEAD_BYTES or not is_bulk):
             self._gathering.cut()
         data = self._data[start : min(stop, start + most)]
         offset = self._offset + start if self._offset >= 0 else -1
