@@ -25,7 +25,7 @@ from rempart.provenance import c2pa_child, trust
 from rempart.provenance.c2pa_child import Action, ClaimOptions, ClaimsFound, Held, Linked, Manifest, read_claims
 from rempart.provenance.c2pa_claims import evidence_of, examine_claims, may_hold_claims
 from rempart.provenance.evidence import Binding, Chain, Evidence, Signature, SignedAt, Strength
-from rempart.provenance.trust import TrustStore
+from rempart.provenance.trust import TEST_UNIT, TrustStore
 from rempart.settings import MediaSettings
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -184,7 +184,7 @@ def test_every_term_of_a_claim_has_its_record(camera: Authority, picture: bytes)
 
 def test_public_test_key_is_named_as_such(picture: bytes) -> None:
     """Whatever name the certificate gives."""
-    one = only(examine_claims(Authority("Leica", unit=trust.TEST_UNIT).sign(picture, created())))
+    one = only(examine_claims(Authority("Leica", unit=TEST_UNIT).sign(picture, created())))
     assert (one.strength, four(one)[2]) == (Strength.SIGNED_INTACT, Chain.PUBLIC_TEST_KEY)
     assert one.caveat == "c2pa_public_test_key"
 
@@ -215,7 +215,7 @@ def test_without_the_extra_the_reading_fails_by_name(
 ) -> None:
     """A file that may hold a claim is then examined in part."""
     (tmp_path / "signed.png").write_bytes(camera.sign(picture, created()))
-    monkeypatch.setattr(c2pa_child, "c2pa", None)
+    monkeypatch.setattr(c2pa_child, "library", lambda: None)
     monkeypatch.setattr(c2pa_child, "close_network", lambda: False)
     with (tmp_path / "signed.png").open("rb") as file:
         found = read_claims(file.fileno(), MediaSettings(), ClaimOptions())
@@ -340,9 +340,16 @@ def test_list_that_was_changed_stops_the_reading(monkeypatch: pytest.MonkeyPatch
 def test_private_list_must_be_a_file_of_certificates(tmp_path: Path) -> None:
     """Nothing is trusted by mistake."""
     (tmp_path / "empty.pem").write_text("nothing")
-    for path in (tmp_path / "empty.pem", tmp_path / "missing.pem"):
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for name in ("empty.pem", "broken.pem", "missing.pem"):
         with pytest.raises(ConfigError, match="PEM file of certificates"):
-            TrustStore.bundled([path])
+            examine_claims(b"no picture", private=[tmp_path / name])
+
+
+def test_who_examines_a_file_does_not_load_the_library() -> None:
+    """Only the child does, for it is large and reads what anybody sent."""
+    done = run("import sys; import rempart.provenance.c2pa_claims; print('c2pa' in sys.modules)")
+    assert done.stdout == "False\n", done.stderr
 
 
 # The network.

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -23,11 +24,6 @@ from rempart.media.child import read_content, work
 from rempart.provenance.fields import DEFAULT_LIMITS
 from rempart.provenance.trust import TEST_ROOTS, TEST_UNIT, Kind, TrustStore
 from rempart.settings import MIB, MediaSettings
-
-try:
-    import c2pa
-except ImportError:
-    c2pa = None
 
 MANIFESTS: Final = 64
 TEXT_CHARACTERS: Final = 240
@@ -138,6 +134,7 @@ class ClaimsFound(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 def read_claims(descriptor: int, _settings: MediaSettings, options: ClaimOptions) -> ClaimsFound:
     """All manifests of an open file."""
     network: Literal["namespace", "settings"] = "namespace" if close_network() else "settings"
+    c2pa = library()
     if c2pa is None:
         return ClaimsFound(network=network, failure="missing_extra")
     version = f"{c2pa.__version__} (c2pa-rs {c2pa.sdk_version()})"
@@ -154,6 +151,15 @@ def read_claims(descriptor: int, _settings: MediaSettings, options: ClaimOptions
         return found
     with reader:
         return _walked(reader, content, contexts, found)
+
+
+@lru_cache(maxsize=1)
+def library() -> Any:  # noqa: ANN401 -- it has no types
+    """The library, or None where the extra is not installed; only the child that reads claims ever loads it."""
+    try:
+        return import_module("c2pa")
+    except ImportError:
+        return None
 
 
 @lru_cache(maxsize=1)
@@ -186,6 +192,7 @@ def _allowed(store: TrustStore, kind: Kind) -> str:
 
 
 def _context(anchors: str, allowed: str) -> Any:  # noqa: ANN401 -- the library has no types
+    c2pa = library()
     trust = {"trust_anchors": anchors} | ({"allowed_list": allowed} if allowed else {})
     return c2pa.Context(settings=c2pa.Settings.from_dict({**_OFFLINE, "trust": trust}))
 
@@ -254,7 +261,7 @@ def _manifest(
 def _store(reader: Any, label: str) -> bytes:  # noqa: ANN401
     """The manifest and those that it is made from, as bytes; nothing where the library does not give them."""
     out = io.BytesIO()
-    with suppress(c2pa.C2paError, OSError, ValueError):
+    with suppress(library().C2paError, OSError, ValueError):
         reader.resource_to_stream(label, out)
     return out.getvalue() if len(out.getvalue()) <= _STORE_BYTES else b""
 
@@ -265,6 +272,7 @@ def _held(store: bytes, label: str, contexts: list[tuple[str, Kind, Any]]) -> It
     So each is judged by what is found now: of manifests within manifests the library tells only what differs from
     what the outer one noted, which anyone could have written.
     """
+    c2pa = library()
     for name, kind, context in contexts if store else ():
         with suppress(c2pa.C2paError):
             reader = c2pa.Reader("image/png", io.BytesIO(_STAND_IN), store, context)

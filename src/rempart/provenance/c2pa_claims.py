@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from rempart.provenance.evidence import (
     SignedAt,
     Strength,
 )
+from rempart.provenance.trust import TrustStore
 from rempart.settings import MIB, MediaSettings
 
 READER: Final = "c2pa"
@@ -89,14 +91,23 @@ def examine_claims(
         could not be read, which is not the same as nothing being there.
 
     Raises:
+        ConfigError: a trust list cannot be read.
         DecoderError: no child can be started.
     """
+    lists = tuple(str(Path(path).absolute()) for path in private)
+    _look_at(lists)
     pool = shared_pool(_CHILD, settings or MediaSettings())
-    options = ClaimOptions(tuple(str(Path(path).absolute()) for path in private))
+    options = ClaimOptions(lists)
     found = pool.run("claims", source, options, ClaimsFound, limit=_ANSWER_BYTES)
     if isinstance(found, Unscannable):
         return [_failure(f"c2pa: {found.reason}", "")]
     return list(evidence_of(found, datetime.now(UTC)))
+
+
+@lru_cache(maxsize=16)
+def _look_at(private: tuple[str, ...]) -> None:
+    """Refuse lists that cannot be read: to the child they would only make every claim unreadable."""
+    TrustStore.bundled(private)
 
 
 def evidence_of(found: ClaimsFound, now: datetime) -> Iterator[Evidence]:

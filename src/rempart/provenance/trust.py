@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from cryptography.x509 import load_pem_x509_certificates
 
 from rempart.errors import ConfigError
 from rempart.settings import MIB
@@ -18,7 +19,6 @@ from rempart.settings import MIB
 _FOLDER: Final = "trust"
 _INDEX: Final = "lists.json"
 _LARGEST_LIST: Final = 4 * MIB
-_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 
 Kind: TypeAlias = Literal["official", "interim", "interim_allowed", "time", "private"]
 
@@ -140,9 +140,10 @@ def _private(path: Path) -> TrustList:
         with path.open("rb") as file:
             content = file.read(_LARGEST_LIST + 1)
         text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+        certificates = load_pem_x509_certificates(content[:_LARGEST_LIST])
+    except (OSError, ValueError):
         raise ConfigError(f"cannot read the trust list {path}: it must be a PEM file of certificates") from None
-    if len(content) > _LARGEST_LIST or _CERTIFICATE not in text:
+    if len(content) > _LARGEST_LIST or not certificates:
         raise ConfigError(
             f"the trust list {path} must be a PEM file of certificates, of {_LARGEST_LIST // MIB} MiB at most"
         )
