@@ -1,4 +1,4 @@
-"""Targets of the room provenance: the readers of what files say of themselves."""
+"""Targets of the room provenance: the readers of what files say of themselves, and what tells generators by it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from fuzz.metadata import described, exif, packet
+from fuzz.payloads import DETECT
 from fuzz.pictures import pictures
 from fuzz.target import Target
 from rempart.provenance.fields import Field, FileView, Limits
@@ -143,5 +144,6 @@ WORDS: Final = (
 TARGETS: Final = {
     "view": Target(view, _files, WORDS, longest=16384),
     "block": Target(block, _blocks, WORDS),
+    "detect": DETECT,
     "text": Target(text, _texts, (b"UNICODE\0", b"JIS\0\0\0\0\0", b"\x1b$B", b"\xff\xfe"), longest=512),
 }

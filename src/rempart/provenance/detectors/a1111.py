@@ -52,7 +52,11 @@ _CUE_KEYS: Final = (
     (("reactor", "roop", "faceswap", "face swap"), ("face_swap",)),
     (("instantid", "pulid", "photomaker", "faceid", "face id"), ("face_id",)),
 )
-_KINDS: Final = {"Civitai": "civitai.parameters", "Fooocus": "fooocus.parameters"}
+_KINDS: Final = {
+    "Civitai": "civitai.parameters",
+    "Fooocus": "fooocus.parameters",
+    "Draw Things": "drawthings.parameters",
+}
 
 
 def read(texts: list[Text], looking: Looking) -> Iterator[Evidence]:
@@ -75,6 +79,8 @@ def _one(text: Text, looking: Looking) -> Evidence | None:
     tail = said[start : start + _MAX_TAIL]
     resources, pairs = _pairs(tail, looking)
     software = _software(pairs, tail)
+    if software == "Draw Things" and negative is None:
+        prompt, negative = _dashed(prompt)
     width, height = size_in(pairs.get("Size", ""))
     models = _models(pairs, prompt, resources)
     setup = Setup(
@@ -112,6 +118,14 @@ def _prompts(said: str) -> tuple[str, str | None]:
     return said[: split.start()].strip(), said[split.end() :].strip()
 
 
+def _dashed(prompt: str) -> tuple[str, str | None]:
+    """Draw Things writes what to draw away from as a last line that begins with a dash."""
+    lines = prompt.split("\n")
+    if len(lines) > 1 and lines[-1].startswith("-"):
+        return "\n".join(lines[:-1]).strip(), lines[-1][1:].strip()
+    return prompt, None
+
+
 def _pairs(tail: str, looking: Looking) -> tuple[list[object], dict[str, str]]:
     """Civitai's list of resources, and the keys and values of the last part; of two equal keys the first counts."""
     resources: list[object] = []
@@ -141,7 +155,7 @@ def _software(pairs: dict[str, str], tail: str) -> str:
     for pattern, name in _VERSIONS:
         if pattern.match(version):
             return name
-    return "A1111 SD-WebUI"
+    return "Draw Things" if "Seed Mode" in pairs else "A1111 SD-WebUI"
 
 
 def _models(pairs: dict[str, str], prompt: str, resources: list[object]) -> tuple[ModelName, ...]:

@@ -23,7 +23,7 @@ _LEAST = 64
 _TITLE = 30
 """Height of a node's title, which stands above its place."""
 
-_LIKE = 0.25
+_LIKE = 0.2
 """How far, as a logarithm, the shape of the nodes' bounds may be from that of a picture of them."""
 
 _MAX_SIZES = 64

@@ -31,13 +31,14 @@ from rempart.provenance.evidence import Evidence, ModelName, Setup, Strength
 
 READER: Final = "comfy"
 
-MAX_NODES: Final = 20_000
-"""Nodes of a graph up to which it is looked at beyond its prompts."""
+MAX_NODES: Final = 10_000
+"""Nodes of all graphs of one file that are looked at."""
 
-_MAX_GRAPHS = 4
-"""Graphs of one file that are read; pictures carry two."""
+_MAX_GRAPHS = 8
+"""Graphs of one file that are read; pictures carry two. More are told."""
 
-_MAX_FILES = 64
+_MAX_LISTED = 200
+"""Models, and files, of one graph that are named."""
 
 # What a node's type says of a picture, or a person's face, that goes into the drawing.
 _CUES: Final = (
@@ -64,16 +65,24 @@ def read(texts: list[Text], looking: Looking) -> Iterator[Evidence]:
     run: list[tuple[Text, dict[str, Any]]] = []
     drawn: list[tuple[Text, dict[str, Any]]] = []
     seen: set[str] = set()
+    nodes = 0
     for text in texts:
-        if len(run) + len(drawn) >= _MAX_GRAPHS or text.text in seen or not looks_like_graph(text.text):
+        if text.text in seen or not looks_like_graph(text.text):
             continue
+        if len(seen) == _MAX_GRAPHS:
+            yield broken(text, READER, "comfy.graph", "ComfyUI", "too_large")
+            break
         seen.add(text.text)
         found = looking.json(text.text)
         if found.problem:
             yield broken(text, READER, "comfy.graph", "ComfyUI", found.problem)
         elif isinstance(found.value, dict):
             graph = _unwrapped(found.value)
-            if any(isinstance(node, dict) and "class_type" in node for node in graph.values()):
+            listed = graph.get("nodes")
+            nodes += len(graph) + (len(listed) if isinstance(listed, list) else 0)
+            if nodes > MAX_NODES:
+                yield broken(text, READER, "comfy.graph", "ComfyUI", "too_large")
+            elif any(isinstance(node, dict) and "class_type" in node for node in graph.values()):
                 run.append((text, graph))
             elif _is_drawn(graph):
                 drawn.append((text, graph))
@@ -106,9 +115,6 @@ def _one(
     run: tuple[Text, dict[str, Any]] | None, drawn: tuple[Text, dict[str, Any]] | None, looking: Looking
 ) -> Evidence:
     text, source = run or drawn  # type: ignore[misc]  # one of the two is given
-    listed = source.get("nodes")
-    if len(source) > MAX_NODES or (isinstance(listed, list) and len(listed) > MAX_NODES):
-        return broken(text, READER, "comfy.graph", "ComfyUI", "too_large")
     graph = read_graph(source)
     if not graph.readable:
         return broken(text, READER, "comfy.graph", "ComfyUI", "not_json")
@@ -178,7 +184,7 @@ def _setup(
                     kind="controlnet" if "control" in model.name.casefold() and model.kind == "other" else model.kind,
                     name=quoted(model.name),
                 )
-                for model in graph.models
+                for model in graph.models[:_MAX_LISTED]
             )
         ),
         files=files,
@@ -215,7 +221,7 @@ def _given(
         if ran
         else [text for key in loaders for _, text in (*nodes[key].texts, *nodes[key].models)] or _drawn_files(source)
     )
-    return tuple(cues), tuple(dict.fromkeys(quoted(name) for name in files))[:_MAX_FILES]
+    return tuple(cues), tuple(dict.fromkeys(quoted(name) for name in files))[:_MAX_LISTED]
 
 
 def _behind(nodes: Nodes, sources: set[str]) -> set[str]:

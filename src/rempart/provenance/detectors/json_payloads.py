@@ -180,10 +180,9 @@ def _models(data: Data, shape: Shape, prompt: str) -> tuple[ModelName, ...]:
         if name and len(found) < MAX_LISTED:
             found.setdefault((kind, name), ModelName(kind=kind, name=quoted(name), hash=quoted(digest)))
 
-    named = next((name for path in shape.model if (name := as_text(at_path(data, path)))), "")
-    digest = next((name for path in shape.model_hash if (name := as_text(at_path(data, path)))), "")
+    named = _named(data, shape.model)
     if named != "None":
-        add("checkpoint", named, digest)
+        add("checkpoint", named, _named(data, shape.model_hash))
     for path in shape.loras:
         value = at_path(data, path)
         for one in value[:MAX_LISTED] if isinstance(value, list) else [value]:
@@ -199,6 +198,11 @@ def _models(data: Data, shape: Shape, prompt: str) -> tuple[ModelName, ...]:
             kind = "lora" if "lora" in param else "checkpoint" if param == "model" else "other"
             add(kind, as_text(one.get("name")), as_text(one.get("hash")))
     return tuple(found.values())
+
+
+def _named(data: Data, paths: tuple[str, ...]) -> str:
+    """The first of some paths where a name stands."""
+    return next((name for path in paths if (name := as_text(at_path(data, path)))), "")
 
 
 _LORA_NAMES = (
@@ -217,6 +221,4 @@ def _lora(one: object) -> tuple[str, str, str]:
         return "lora", "", ""
     said = str(one.get("type", "")).casefold()
     kind = "lora" if not said or "lora" in said or "lyco" in said else "checkpoint" if "check" in said else "other"
-    name = next((name for path in _LORA_NAMES if (name := as_text(at_path(one, path)))), "")
-    digest = next((name for path in ("hash", "model.hash", "model_hash") if (name := as_text(at_path(one, path)))), "")
-    return kind, name, digest
+    return kind, _named(one, _LORA_NAMES), _named(one, ("hash", "model.hash", "model_hash"))

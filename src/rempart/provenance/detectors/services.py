@@ -35,7 +35,7 @@ _NAMES: Final = (
     ("DiffusionBee", r"DiffusionBee"),
     ("Mochi Diffusion", r"Mochi ?Diffusion"),
     ("NMKD", r"NMKD Stable Diffusion GUI|NMKDiffusion"),
-    ("Stable Diffusion", r"Stable ?Diffusion(?: WebUI| XL| 3(?:\.5)?)?|stable-diffusion-webui|SDXL"),
+    ("Stable Diffusion", r"Stable ?Diffusion(?: Web ?UI| XL| 3(?:\.5)?)?|stable-diffusion-webui|Automatic1111|SDXL"),
     ("Stability Matrix", r"Stability ?Matrix"),
     ("DreamStudio", r"DreamStudio|Stability AI"),
     ("OpenAI", r"OpenAI|DALL[-·. ]?E|ChatGPT|gpt-image|OpenAI Sora"),
@@ -212,6 +212,28 @@ def read_samsung(_texts: list[Text], looking: Looking) -> Iterator[Evidence]:
             excerpt=raw.decode("utf-8", "replace"),
         )
         return
+
+
+def read_bytedance(texts: list[Text], looking: Looking) -> Iterator[Evidence]:
+    """ByteDance's own note, older than the standard label: a type and a source under the key ``aigc_info``."""
+    for text in texts:
+        said = looking.json_object(text.text).get("aigc_info")
+        if not isinstance(said, dict):
+            continue
+        source = as_text(said.get("source_info"))
+        kind = said.get("aigc_label_type")
+        if any(pattern.match(source) for _, pattern in _NAMED) or (isinstance(kind, int) and kind > 0):
+            yield finding(
+                text,
+                READER,
+                "exif.generator",
+                "generator_present",
+                Strength.UNSIGNED_LABEL,
+                "unsigned_label",
+                generator=source or "ByteDance",
+                setup=Setup(software=source or "ByteDance"),
+            )
+            return
 
 
 def read_host(texts: list[Text], _looking: Looking) -> Iterator[Evidence]:

@@ -89,5 +89,6 @@ TABLE: Final = (
     Row(detector="google", read=services.read_google, names=frozenset({"credit", "creditline", "description"})),
     Row(detector="samsung", read=services.read_samsung, always=True),
     Row(detector="names", read=services.read_names, names=_NAME_TAGS),
+    Row(detector="bytedance", read=services.read_bytedance, signs=('"aigc_info"',)),
     Row(detector="host", read=services.read_host, names=frozenset({"hf-job-id"})),
 )

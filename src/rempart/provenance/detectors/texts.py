@@ -16,6 +16,9 @@ from rempart.provenance.fields import Field, FileView, Limits
 QUOTE_CHARACTERS: Final = 160
 """So much of a name that a file gives is quoted in a record."""
 
+PROMPT_CHARACTERS: Final = 100_000
+"""So much of a prompt is kept; nobody writes such a long one but to get past a reader."""
+
 VERSION: Final = "1"
 """Of the detectors; goes up when one of them reads or claims something else than before."""
 
@@ -194,6 +197,12 @@ def finding(
     """A record of something read from a field; the excerpt is the beginning of the text unless another is given."""
     field = at.field if isinstance(at, Text) else at
     said = excerpt if excerpt is not None else at.text
+    if field.truncated:
+        limits_hit += ("field_bytes",)
+    if setup is not None:
+        if max(len(setup.prompt or ""), len(setup.negative or "")) > PROMPT_CHARACTERS:
+            limits_hit += ("prompt",)
+        setup = msgspec.structs.replace(setup, prompt=_kept(setup.prompt), negative=_kept(setup.negative))
     return Evidence(
         kind=kind,
         claim=claim,
@@ -202,10 +211,10 @@ def finding(
         location=Location(container=field.container, field=field.name, offset=field.offset, length=len(field.data)),
         generator=quoted(generator),
         sha256=hashlib.sha256(field.data).hexdigest(),
-        excerpt=(said or "")[:EXCERPT_CHARACTERS],
+        excerpt=writable((said or "")[:EXCERPT_CHARACTERS]),
         reader=reader,
         reader_version=VERSION,
-        limits_hit=tuple(dict.fromkeys((*limits_hit, *(("field_bytes",) if field.truncated else ())))),
+        limits_hit=limits_hit,
         cues=tuple(dict.fromkeys(cues)),
         setup=setup,
     )
@@ -297,4 +306,15 @@ def size_in(value: object) -> tuple[int, int]:
 
 def quoted(value: str) -> str:
     """A name that a file gives, cut to what a record may hold."""
-    return value.strip("\0 \r\n\t")[:QUOTE_CHARACTERS]
+    return writable(value.strip("\0 \r\n\t")[:QUOTE_CHARACTERS])
+
+
+def writable(text: str) -> str:
+    """A text that can be written as UTF-8: halves of characters, which JSON may name, are put together or replaced."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _kept(prompt: str | None) -> str | None:
+    return None if prompt is None else writable(prompt[:PROMPT_CHARACTERS])
