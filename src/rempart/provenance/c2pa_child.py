@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -39,6 +40,7 @@ _STAND_IN: Final = bytes.fromhex(
     "3a7e9b550000000a4944415478da6368000000820081da45083b0000000049454e44ae426082"
 )
 
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s\"]+")
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 
 _OFFLINE: Final[dict[str, Any]] = {
@@ -199,10 +201,8 @@ def _context(anchors: str, allowed: str) -> Any:  # noqa: ANN401 -- the library 
 
 def _failed(message: str) -> dict[str, str]:
     """What an error of the library is: a manifest elsewhere, or one that cannot be read."""
-    kind, _, rest = message.partition(":")
-    if kind == "Remote" and "remote manifest" in rest:
-        return {"remote": _text(rest.rpartition("url ")[2])}
-    return {"failure": "unreadable"}
+    address = _ADDRESS.search(message) if message.startswith("Remote") else None
+    return {"remote": _text(address[0])} if address else {"failure": "unreadable"}
 
 
 def _walked(reader: Any, content: bytes, contexts: list[tuple[str, Kind, Any]], found: ClaimsFound) -> ClaimsFound:  # noqa: ANN401
