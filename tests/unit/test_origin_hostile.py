@@ -181,6 +181,29 @@ def test_a_stream_that_breaks_off_gives_what_it_has() -> None:
     assert (view.fields[0].text, view.fields[0].truncated, view.failures) == ("", True, ("zlib: broken stream",))
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (
+            jpeg(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\1\x1c")),
+            "iptc: data set reaches beyond the end",
+        ),
+        (jpeg(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4")), "iptc: block reaches beyond the end"),
+        (box(b"ftyp", b"heic\0\0\0\0") + box(b"meta", bytes(4), box(b"iloc"), box(b"iinf")), ""),
+        (box(b"ftyp", b"heic\0\0\0\0") + box(b"meta"), ""),
+        (b"GIF89a" + bytes(7) + b"!", "gif: has no end"),
+        (b"GIF89a" + bytes(7) + b"!\xff", "gif: has no end"),
+        (b"RIFF\xff\0\0\0WEBPVP8X\0\0\0\0", ""),
+        (b"II*\0\x08\0\0\0", "tiff: first directory lies outside"),
+        (b"\xff\xd8\xff", "jpeg: has no end"),
+    ],
+    ids=["record", "resource", "items", "no items", "extension", "application", "header", "directory", "marker"],
+)
+def test_what_ends_where_a_length_should_stand_is_told(content: bytes, why: str) -> None:
+    """It never breaks the reader."""
+    assert view_of(content).failures == ((why,) if why else ())
+
+
 def test_a_defect_of_a_reader_is_a_failure_without_a_word_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """And other readers go on."""
 

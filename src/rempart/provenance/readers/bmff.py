@@ -211,7 +211,7 @@ class _Walk:
     def _items(self, found: dict[bytes, _Box], depth: int) -> None:
         """Read the items that are texts or tags."""
         box = found[b"iinf"]
-        wide = 2 if self._content[box.start] == 0 else 4
+        wide = 4 if self._number(box.start, 1) else 2
         items: dict[int, _Item] = {}
         for entry in self._boxes(box.start + _FULL + wide, box.end, depth):
             version = self._content[entry.start] if entry.start < entry.end else 0

@@ -81,7 +81,9 @@ def records(gathering: Gathering, data: bytes, offset: int = -1) -> None:
     at = 0
     while data[at : at + 1] == bytes([_TAG]):
         gathering.part()
-        record, number = data[at + 1], data[at + 2] if at + 2 < len(data) else 0
+        if at + _TAG_HEAD > len(data):
+            raise BrokenError("data set reaches beyond the end")
+        record, number = data[at + 1], data[at + 2]
         size, start = int.from_bytes(data[at + 3 : at + _TAG_HEAD], "big"), at + _TAG_HEAD
         if size & _EXTENDED:  # the size of the size
             wide = min(size & ~_EXTENDED, 4)
