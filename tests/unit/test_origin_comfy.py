@@ -167,6 +167,18 @@ def test_other_formats_keep_graphs_in_camera_tags(fields: list[tuple[str, str]])
             ("face_swap", "load_image"),
             ("quay.png",),
         ),
+        (
+            {
+                "save": node("SaveImage", images=["decode2", 0]),
+                "decode2": node("VAEDecode", samples=["draw2", 0]),
+                "draw2": node("KSampler", positive=["good", 0], negative=["bad", 0], latent_image=["again", 0]),
+                "again": node("VAEEncode", pixels=["mix", 0]),
+                "mix": node("ImageBlend", image1=["decode", 0], image2=["picture", 0]),
+                "picture": GIVEN["picture"],
+            },
+            ("load_image", "img2img"),
+            ("quay.png",),
+        ),
         ({"id": node("ApplyInstantID", model=["base", 0])}, ("face_id",), ()),
         ({"ip": node("IPAdapterAdvanced", model=["base", 0])}, ("ip_adapter",), ()),
         ({"l": node("LoraLoader", lora_name="tower.safetensors", model=["base", 0])}, ("lora",), ()),
@@ -182,7 +194,7 @@ def test_other_formats_keep_graphs_in_camera_tags(fields: list[tuple[str, str]])
             (),
         ),
     ],
-    ids=["img2img", "inpaint", "controlnet", "swap", "id", "adapter", "lora", "loose", "second pass"],
+    ids=["img2img", "inpaint", "controlnet", "swap", "mixed", "id", "adapter", "lora", "loose", "second pass"],
 )
 def test_cues_say_that_a_picture_was_given(
     nodes: dict[str, Graph], cues: tuple[str, ...], files: tuple[str, ...]
@@ -211,6 +223,8 @@ def test_the_editors_form_tells_what_was_given() -> None:
         ((1600, 700), False, False),
         ((1651, 723), True, True),
         ((1651, 723), True, False),
+        ((1651, 720), True, True),
+        ((1656, 723), True, True),
     ],
 )
 def test_a_picture_of_the_editor_is_not_what_its_graph_draws(size: tuple[int, int], *, given: bool, run: bool) -> None:
@@ -242,6 +256,17 @@ def test_a_copy_of_what_was_drawn_is_not_a_picture_of_the_editor(size: tuple[int
     assert record.kind == "comfy.graph"
 
 
+def test_a_graph_that_joins_pictures_may_give_any_size() -> None:
+    """So a picture of another shape than the editor's nodes is what it drew, though not so well vouched for."""
+    joined = graph(
+        save=node("SaveImage", images=["join", 0]),
+        join=node("ImageStitch", image1=["decode", 0], image2=["decode", 0]),
+    )
+    record = only(texts((1001, 1203), prompt=joined, workflow=drawn()))
+    assert (record.kind, record.strength) == ("comfy.graph", Strength.UNSIGNED_LABEL)
+    assert only(texts((1001, 1203), prompt=graph(), workflow=drawn())).kind == "comfy.editor"
+
+
 def test_what_only_a_server_ran_was_shown_in_no_editor() -> None:
     """Without the editor's form a picture of another size is a label, and still what it says."""
     record = only(texts((1651, 723), prompt=graph()))
@@ -249,10 +274,11 @@ def test_what_only_a_server_ran_was_shown_in_no_editor() -> None:
 
 
 def test_a_graph_that_reaches_no_end_is_a_label() -> None:
-    """So is one that turns in a ring, and one with links to nowhere."""
+    """So is one that turns in a ring, one with links to nowhere, and one that stores nothing."""
     ring = {"1": node("KSampler", positive=["2", 0], model=["1", 0]), "2": node("Combine", a=["2", 0], b=["1", 0])}
     lost = graph(good=node("CLIPTextEncode", text=["nowhere", 0]))
-    for nodes in (ring, lost):
+    unstored = {key: value for key, value in graph().items() if key != "save"}
+    for nodes in (ring, lost, unstored):
         assert only(texts(prompt=nodes)).strength == Strength.UNSIGNED_LABEL
 
 
