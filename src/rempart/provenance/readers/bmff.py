@@ -277,10 +277,11 @@ class _Walk:
             skipped = 4 + int.from_bytes(data[:4], "big")
             if data[skipped : skipped + 2] not in {b"II", b"MM"}:  # some writers count otherwise
                 skipped = max(data.find(_EXIF) + len(_EXIF), 4) if _EXIF in data[:64] else 4
-            tiff.exif(gathering, data[skipped:], offset + skipped if offset >= 0 else -1, cut=cut)
+            place = offset + skipped if offset >= 0 else -1
+            gathering.attempt("exif", lambda: tiff.exif(gathering, data[skipped:], place, cut=cut))
         elif item.type in _RDF_TYPES:
             gathering.add("bmff.meta", "XMP", data, offset=offset, truncated=cut)
-            xmp.read(gathering, data, offset)
+            gathering.attempt("xmp", lambda: xmp.read(gathering, data, offset))
         elif item.kind != b"mime" or item.type.startswith(_TEXT_TYPES):
             gathering.add(
                 "bmff.meta", loose(item.type or item.kind), data, printable(data), offset=offset, truncated=cut
