@@ -332,8 +332,9 @@ def test_other_graphs_are_none(said: str) -> None:
         json.dumps({str(key): node("VAEEncode", pixels=[str(key + 1), 0]) for key in range(30_000)}),
         json.dumps({str(key): node("VAEEncode", pixels=[str(key + 1), 0]) for key in range(9_000)}),
         '{"class_type": "' + '\\"' * 1_500_000,
+        json.dumps({"nodes": [{"id": 1, "type": "X", "widgets_values": [1] * 1_200_000}], "links": []}),
     ],
-    ids=["deep", "deep and whole", "wide", "too many nodes", "many nodes", "unended"],
+    ids=["deep", "deep and whole", "wide", "too many nodes", "many nodes", "unended", "many widgets"],
 )
 def test_hostile_graphs_are_told_and_take_little_time(said: str) -> None:
     """What was not read is a record of its own, or a label; never an error, never a second."""

@@ -34,6 +34,9 @@ READER: Final = "comfy"
 MAX_NODES: Final = 10_000
 """Nodes of all graphs of one file that are looked at."""
 
+_MAX_PARTS = 200_000
+"""Values of one graph, told by its commas: widgets and lists cost time too."""
+
 _MAX_GRAPHS = 8
 """Graphs of one file that are read; pictures carry two. More are told."""
 
@@ -80,7 +83,7 @@ def read(texts: list[Text], looking: Looking) -> Iterator[Evidence]:
             graph = _unwrapped(found.value)
             listed = graph.get("nodes")
             nodes += len(graph) + (len(listed) if isinstance(listed, list) else 0)
-            if nodes > MAX_NODES:
+            if nodes > MAX_NODES or text.text.count(",") > _MAX_PARTS:
                 yield broken(text, READER, "comfy.graph", "ComfyUI", "too_large")
             elif any(isinstance(node, dict) and "class_type" in node for node in graph.values()):
                 run.append((text, graph))
