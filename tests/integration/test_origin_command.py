@@ -203,6 +203,29 @@ def test_texts_of_a_file_cannot_lead_a_terminal_or_a_spreadsheet_astray(make: Ma
             assert [one["setup"]["prompt"] for one in row["evidence"] if one["setup"]] == [prompt]
 
 
+def test_a_generator_and_a_camera_in_one_file_contradict_each_other(tmp_path: Path, lighthouse: Draw) -> None:
+    """Whichever was pasted: a victim's photograph made to look synthetic is not to be looked at later."""
+    camera = Image.Exif()
+    camera[0x010F], camera[0x0110] = "Canon", "Canon EOS REBEL T3"
+    exposure = camera.get_ifd(0x8769)
+    exposure[0x829A], exposure[0x829D], exposure[0x8827], exposure[0x920A] = 0.008, 5.6, 100, 35.0
+    plain, forged, told = (tmp_path / f"{name}.jpg" for name in ("plain", "forged", "told"))
+    lighthouse((64, 48)).save(plain, exif=camera)
+    exposure[0x9286] = b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
+    lighthouse((64, 48)).save(forged, exif=camera)
+    assert examine(plain).summary.declared in {Declared.CAPTURE, Declared.OTHER_DECLARED}
+    report = examine(forged)
+    assert report.summary.declared is Declared.CONFLICT
+    assert report.summary.priority_effect is PriorityEffect.RAISE
+    assert not report.summary.suggests_generative_ai
+    # A prompt that names a camera is no camera.
+    naming = Image.Exif()
+    text = PARAMETERS.replace("a lighthouse at dusk", "a lighthouse, photo taken with nikon d750")
+    naming.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
+    lighthouse((64, 48)).save(told, exif=naming)
+    assert examine(told).summary.declared is Declared.AI_GENERATED
+
+
 def test_every_form_says_the_same(make: Make) -> None:
     """The table is for eyes: what a picture may have begun as, and every finding."""
     graph = {

@@ -21,6 +21,7 @@ from rempart.provenance.evidence import (
     Location,
     ModelName,
     Setup,
+    SignedAt,
     Strength,
 )
 from rempart.provenance.report import Environment, FileFacts, ProvenanceReport
@@ -147,6 +148,9 @@ def test_who_vouches_is_part_of_each_sentence() -> None:
     of_part = msgspec.structs.replace(private, kind="c2pa.ingredient")
     assert sentence_of(of_part).startswith("Of a picture that this one was made from: ")
     assert "anyone can write them" in sentence_of(record())
+    expired = record(**signed, caveat="c2pa_interim", integrity=Integrity(time=SignedAt.EXPIRED_NO_STAMP))
+    assert "has run out" in sentence_of(expired)
+    assert "has run out" not in sentence_of(private)
 
 
 def test_an_unknown_caveat_still_gives_a_sentence() -> None:

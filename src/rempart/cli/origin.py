@@ -20,7 +20,7 @@ from rempart.errors import ExitCode
 from rempart.prompts import PromptScreener
 from rempart.provenance.evidence import Declared, Strength
 from rempart.provenance.examine import examine_files
-from rempart.provenance.sentences import LANGUAGES, Language, declared_words, shown, support_words
+from rempart.provenance.sentences import LANGUAGES, Language, by_words, declared_words, shown, support_words
 
 _COLUMNS: Final = ("path", "declared", "support", "by", "cues")
 _CSV_COLUMNS: Final = (
@@ -91,7 +91,7 @@ def command(
             told = report if show_prompts else report.redacted()
             row = path_fields(path) | told.to_dict() | {"explanation": told.explain(lang).split("\n")}
             printer.row(_flat(row) if printer.form == "csv" else row)
-            if printer.form == "table" and report.evidence:
+            if printer.form == "table" and (report.evidence or not report.summary.complete):
                 explained.append(_explained(row))
             advance(1)
     for text in explained:
@@ -108,7 +108,7 @@ def _cells(lang: Language) -> dict[str, Cell]:
     return {
         "declared": lambda row: declared_words(Declared(row["summary"]["declared"]), lang),
         "support": lambda row: support_words(Strength(row["summary"]["support"]), lang),
-        "by": lambda row: shown(row["summary"]["by"]),
+        "by": lambda row: by_words(row["summary"]["by"], lang),
         "cues": lambda row: ", ".join(map(shown, _cues(row))),
     }
 
@@ -134,7 +134,7 @@ def _said(row: Row, name: str) -> list[str]:
         found = (file for setup in setups for file in setup.get("files", ()))
     else:
         found = (setup[name] for setup in setups if setup.get(name))
-    return list(dict.fromkeys(found))
+    return [text for text in dict.fromkeys(found) if text]
 
 
 def _flat(row: Row) -> dict[str, Any]:

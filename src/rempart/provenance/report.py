@@ -9,7 +9,7 @@ import msgspec
 from rempart.errors import Reason
 from rempart.provenance.combine import FAILURE
 from rempart.provenance.evidence import Declared, Evidence, ModelName, PriorityEffect, Setup, Summary
-from rempart.provenance.sentences import Language, sentence, sentence_of, shown, support_words, unsigned_words
+from rempart.provenance.sentences import Language, by_words, sentence, sentence_of, shown, support_words
 
 SCHEMA: Final = 1
 """Version of what :meth:`ProvenanceReport.to_dict` gives. Fields may be added to it, never renamed."""
@@ -131,8 +131,8 @@ class ProvenanceReport(msgspec.Struct, frozen=True, kw_only=True):
             if any(one.kind != FAILURE for one in self.evidence):
                 return sentence("nothing_declared", lang)
             return sentence("nothing_found" if summary.complete else "nothing_found_so_far", lang)
-        by = unsigned_words(lang) if summary.by == "unsigned" else summary.by
-        return sentence(f"declared_{summary.declared}", lang, support=support_words(summary.support, lang), by=by)
+        support, by = support_words(summary.support, lang), by_words(summary.by, lang)
+        return sentence(f"declared_{summary.declared}", lang, support=support, by=by)
 
     def _findings(self, lang: Language) -> list[str]:
         """A sentence for each record, those that decided first; one that was said already is not repeated."""

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from rempart.provenance.evidence import Declared, Evidence, Strength
+from rempart.provenance.evidence import Declared, Evidence, SignedAt, Strength
 
 Language = Literal["en", "fr"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
@@ -66,6 +66,8 @@ def sentence_of(evidence: Evidence, lang: Language = "en") -> str:
         where=f"{evidence.location.container} {evidence.location.field}".strip(),
         why=evidence.excerpt if evidence.caveat == FILE_UNREAD else "",
     )
+    if evidence.integrity is not None and evidence.integrity.time is SignedAt.EXPIRED_NO_STAMP:
+        told = f"{told} {_words().sentence['expired'][lang]}"
     if evidence.kind == "c2pa.ingredient":
         return _words().sentence["of_ingredient"][lang].format(sentence=told)
     return told
@@ -89,9 +91,9 @@ def declared_words(declared: Declared, lang: Language = "en") -> str:
     return _words().declared[declared][lang]
 
 
-def unsigned_words(lang: Language = "en") -> str:
-    """The word for what nobody signed."""
-    return _words().word["unsigned"][lang]
+def by_words(by: str, lang: Language = "en") -> str:
+    """Who a summary is by, in words: a signer is quoted."""
+    return _words().word[by][lang] if by in _words().word else shown(by)
 
 
 def shown(text: str, limit: int = _FACT_CHARACTERS) -> str:
