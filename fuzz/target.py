@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
-ROOMS: Final = ("media", "hashing", "matching", "lists", "prompts", "packs", "net", "settings")
+ROOMS: Final = ("media", "hashing", "matching", "lists", "prompts", "packs", "provenance", "net", "settings")
 """The modules of this package that have targets."""
 
 TOGETHER: Final = "together"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rempart.hashing import Hashed, Pdq, Unscannable, hash_image, hash_video, pdq
     from rempart.matching import Bank, HashIndex, Hit, Match, Matcher, Verdict
     from rempart.prompts import PromptScreener, PromptVerdict
+    from rempart.provenance.examine import examine
+    from rempart.provenance.report import ProvenanceReport
 
 __version__ = "0.4.0"
 
@@ -26,10 +28,12 @@ _HOMES = {
     "Pdq": "rempart.hashing",
     "PromptScreener": "rempart.prompts",
     "PromptVerdict": "rempart.prompts",
+    "ProvenanceReport": "rempart.provenance.report",
     "Reason": "rempart.errors",
     "RempartError": "rempart.errors",
     "Unscannable": "rempart.hashing",
     "Verdict": "rempart.matching",
+    "examine": "rempart.provenance.examine",
     "hash_image": "rempart.hashing",
     "hash_video": "rempart.hashing",
     "pdq": "rempart.hashing",
@@ -45,10 +49,12 @@ __all__ = [
     "Pdq",
     "PromptScreener",
     "PromptVerdict",
+    "ProvenanceReport",
     "Reason",
     "RempartError",
     "Unscannable",
     "Verdict",
+    "examine",
     "hash_image",
     "hash_video",
     "pdq",

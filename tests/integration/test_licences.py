@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 NOTICE = Path(__file__).parents[2] / "NOTICE"
 
 # Extras that reach a user; `test` and `bench` stay with us.
-SHIPPED_EXTRAS = ("heif", "scorer", "video")
+SHIPPED_EXTRAS = ("c2pa", "heif", "scorer", "video")
 
 # What may carry codecs under the GPL in its wheels: only in this extra of its own, of which NOTICE warns.
 WITH_GPL_CODECS = {"av": "video"}

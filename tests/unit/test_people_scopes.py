@@ -68,8 +68,7 @@ def test_the_scopes_give_exactly_what_is_written_here() -> None:
     any_key = {Permission.OPEN, Permission.SEE_SCHEMA}
     assert all(key(scope).may(permission) for scope in Scope for permission in any_key)
     gives = {
-        scope: {permission for permission in Permission if key(scope).may(permission)} - any_key
-        for scope in Scope
+        scope: {permission for permission in Permission if key(scope).may(permission)} - any_key for scope in Scope
     }
     assert gives == {
         Scope.SCREEN: {Permission.SCREEN_PROMPTS},

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": ("demo", "See it work, in a minute, on drawn pictures."),
     "doctor": ("doctor", "Say whether this installation works."),
     "hash": ("hash", "Hash pictures: PDQ, quality, MD5, SHA-1, SHA-256."),
+    "origin": ("origin", "Say what files tell of their own origin, and who vouches for it."),
     "match": ("match", "Compare pictures with the banks."),
     "bank": ("bank", "Make, fill and look into banks of hashes."),
     "prompt": ("prompt", "Screen prompts of image generators."),

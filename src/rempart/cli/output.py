@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,7 +91,7 @@ class Printer:
     def row(self, row: Row) -> None:
         """Take one row."""
         if self.form == "ndjson":
-            _stdout().write(msgspec.json.encode(row).decode() + "\n")
+            _stdout().write(_json(row) + "\n")
         elif self.form == "csv":
             self._csv(row)
         else:
@@ -98,7 +99,7 @@ class Printer:
 
     def __exit__(self, *exc: object) -> None:
         if self.form == "json":
-            _stdout().write(msgspec.json.format(msgspec.json.encode(self._rows), indent=2).decode() + "\n")
+            _stdout().write(msgspec.json.format(_json(self._rows), indent=2) + "\n")
         elif self.form == "table":
             table(self._rows, self.columns, cells=self.cells, title=self.title)
         elif self.form == "csv" and not self._started:
@@ -147,6 +148,16 @@ def table(
 def say(line: str) -> None:
     """A line for the person at the terminal: standard error, so that results stay clean."""
     click.echo(line, err=True)
+
+
+def _json(value: object) -> str:
+    """JSON in which what is not printable stands as an escape: the same values, and no terminal is led astray."""
+    text = msgspec.json.encode(value).decode()
+    return text if text.isprintable() else "".join(map(_json_char, text))
+
+
+def _json_char(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def _stdout() -> TextIO:
