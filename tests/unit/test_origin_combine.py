@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rempart.provenance.combine import FAILURE, RAISING_ONLY, UNNAMED, UNSIGNED, summarise
+from rempart.provenance.combine import FAILURE, UNNAMED, UNSIGNED, summarise
 from rempart.provenance.evidence import (
     Binding,
     Chain,
@@ -215,7 +215,7 @@ def test_rule_6_a_cue_makes_a_composite_at_the_same_support(cue: str) -> None:
         assert summary.priority_effect is PriorityEffect.RAISE
 
 
-@pytest.mark.parametrize("cue", sorted(RAISING_ONLY))
+@pytest.mark.parametrize("cue", ["lora", "prompt_refused", "prompt_review"])
 def test_rule_6_other_cues_raise_and_leave_what_is_declared(cue: str) -> None:
     """A model of one's own, or a prompt that was refused, says nothing of the starting point."""
     summary = summarise([record(cues=(cue,))])
@@ -257,6 +257,16 @@ def test_rule_8_no_record_takes_a_raise_away(evidence: list[Evidence], extra: Ev
     """Whatever is added, AI evidence above all."""
     if summarise(evidence).priority_effect is PriorityEffect.RAISE:
         assert summarise([*evidence, extra]).priority_effect is PriorityEffect.RAISE
+
+
+def test_rule_8_a_raise_stays_when_something_better_vouched_for_decides() -> None:
+    """A screen capture that is signed hides neither a composite nor a camera's signature."""
+    screen = record("screenCapture", TRUSTED)
+    for weaker in (record("compositeSynthetic", LABEL), record("digitalCapture", INTACT, chain=Chain.INTERIM)):
+        summary = summarise([weaker, screen])
+        assert summary.declared is Declared.SCREEN_CAPTURE
+        assert summary.priority_effect is PriorityEffect.RAISE
+    assert summarise([screen]).priority_effect is PriorityEffect.NONE
 
 
 @given(FILES, records(AI_CLAIMS))
