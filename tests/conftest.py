@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 # Read when numpy is imported. As the decoding children and the service have it: threads for small matrices only wait.
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts too: tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
