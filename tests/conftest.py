@@ -11,8 +11,6 @@ from pathlib import Path
 
 # Read when numpy is imported. As the decoding children and the service have it: threads for small matrices only wait.
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts too: tests press it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
@@ -20,6 +18,9 @@ from PIL import Image, ImageDraw
 from tests.stores import Cluster, Place, Postgres, reason_to_skip, server_programs
 
 from rempart.store import Store, sqlite
+
+# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts too: tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Draw = Callable[..., Image.Image]
 
