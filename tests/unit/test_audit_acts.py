@@ -83,6 +83,7 @@ COMMANDS = {
     "key revoke": {Act.KEY_REVOKED},
     "key usage": READS,
     "match": {Act.ENTRIES_QUARANTINED},
+    "origin": READS,
     "prompt bench": READS,
     "prompt check": READS,
     "prompt explain": READS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import re
 import sys
@@ -382,11 +383,14 @@ def test_fifty_thousand_nodes_take_linear_time() -> None:
             for key in range(1, count)
         }
         graph = chain | {"0": node("KSampler", positive=["1", 0], negative=["2", 0]), str(count): text("sea")}
-        begin = time.perf_counter()
+        gc.collect()  # else one of them pays for what all tests before it have left
+        begin = time.process_time()
         assert len(read_graph(graph).positive) == count
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
-    assert seconds(MAX_NODES // 2) < 12 * seconds(MAX_NODES // 10)
+    # Five times as many nodes take five times as long, and 25 times if each is looked for among all.
+    long, short = (min(seconds(count) for _ in range(2)) for count in (MAX_NODES // 2, MAX_NODES // 10))
+    assert long < 12 * short
 
 
 def test_nothing_shows_the_prompt_by_accident() -> None:
